@@ -1,0 +1,1 @@
+//! Domains, accounts, credentials and SASL exchanges.

@@ -1,0 +1,1 @@
+//! The configuration text: lossless tree, diagnostics, the typed model, edits.

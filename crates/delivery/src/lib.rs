@@ -1,0 +1,1 @@
+//! Route and attempt: MX, smart host, LMTP, mailbox.

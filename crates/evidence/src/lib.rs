@@ -1,0 +1,1 @@
+//! The signed record of what was decided and seen, and its verification.

@@ -1,0 +1,1 @@
+//! A small internet in one process: DNS, scripted partners.

@@ -1,0 +1,1 @@
+//! Ordered rules: conditions, actions, tables, evaluation with its explanation, static analysis.

@@ -1,0 +1,2 @@
+//! The binary `mailkeep`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What protection is demanded, what was seen, and the verdict.
