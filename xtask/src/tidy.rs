@@ -1,0 +1,117 @@
+//! What the compiler does not see: who may use whom, sizes, generated pages.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::root;
+
+/// A crate may use only crates on rows above its own.
+const ROWS: &[&[&str]] = &[
+    &["mail"],
+    &["smtp", "tls", "lab"],
+    &["rules", "store"],
+    &["queue", "accounts", "evidence"],
+    &["delivery"],
+    &["config"],
+    &["server"],
+];
+
+/// A longer file is a missing noun.
+const FILE_MAX_LINES: usize = 800;
+
+/// Pages that the program writes about itself: the file and the arguments that print it.
+const GENERATED: &[(&str, &[&str])] = &[("docs/manual/configuration.md", &["config", "manual"])];
+
+/// Names everything out of order, then fails if there was something.
+pub fn run() -> Result<()> {
+    let mut findings = Vec::new();
+    rows(&mut findings)?;
+    sizes(&mut findings)?;
+    for (page, arguments) in GENERATED {
+        let current = fs::read_to_string(root().join(page)).unwrap_or_default();
+        if current != print(arguments)? {
+            findings.push(format!("{page} is not what the code says: run cargo xtask manual"));
+        }
+    }
+    for finding in &findings {
+        eprintln!("    {finding}");
+    }
+    if !findings.is_empty() {
+        bail!("{} things are out of order", findings.len());
+    }
+    Ok(())
+}
+
+/// Writes the generated pages.
+pub fn write_manual() -> Result<()> {
+    for (page, arguments) in GENERATED {
+        fs::write(root().join(page), print(arguments)?)?;
+    }
+    Ok(())
+}
+
+fn print(arguments: &[&str]) -> Result<String> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--package", "mailkeep", "--"])
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .context("cargo run could not be started")?;
+    if !output.status.success() {
+        bail!("mailkeep {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn rows(findings: &mut Vec<String>) -> Result<()> {
+    let row_of: BTreeMap<&str, usize> = ROWS
+        .iter()
+        .enumerate()
+        .flat_map(|(row, names)| names.iter().map(move |name| (*name, row)))
+        .collect();
+    for entry in fs::read_dir(root().join("crates"))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let Some(&row) = row_of.get(name.as_str()) else {
+            findings.push(format!("crates/{name} has no row in xtask/src/tidy.rs"));
+            continue;
+        };
+        let manifest = fs::read_to_string(path.join("Cargo.toml"))?;
+        let normal = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        for line in normal.lines() {
+            let Some((used, _)) = line.split_once(".workspace") else { continue };
+            if row_of.get(used).is_some_and(|&below| below >= row) {
+                findings.push(format!("crates/{name} must not use crates/{used}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sizes(findings: &mut Vec<String>) -> Result<()> {
+    let mut folders: Vec<PathBuf> = vec![root().join("crates"), root().join("xtask")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                size(&path, findings)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn size(path: &Path, findings: &mut Vec<String>) -> Result<()> {
+    let lines = fs::read_to_string(path)?.lines().count();
+    if lines > FILE_MAX_LINES {
+        let shown = path.strip_prefix(root()).unwrap_or(path).display().to_string();
+        findings.push(format!("{shown} has {lines} lines, more than {FILE_MAX_LINES}"));
+    }
+    Ok(())
+}
