@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
-impl Instant {
+impl Timestamp {
     /// The instant the system's clock shows.
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_millisecond())
