@@ -1,0 +1,407 @@
+//! The one function that sets demands against what was seen.
+
+use std::fmt;
+
+use mail::Status;
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::Suite;
+use crate::demand::{Demands, Source, Standing};
+use crate::observed::{Anchor, Distrust, Failure, Handshake, Observed, Plaintext, Verification};
+use crate::requirement::{Level, Proof, Proofs, Requirement, Version, Versions};
+
+/// Demands set against an observation. Kept as evidence either way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What was demanded, and by whom.
+    pub demands: Demands,
+    /// What was seen.
+    pub observed: Observed,
+    /// The proofs that the peer gave, demanded or not.
+    pub proofs: Vec<Proof>,
+    /// Whether it is enough.
+    pub outcome: Outcome,
+    /// The word that people see.
+    pub protection: Protection,
+}
+
+/// Whether what was seen is enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// An envelope may be sent.
+    Met,
+    /// Nothing may be sent over this connection.
+    NotMet(Shortfall),
+}
+
+/// What is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shortfall {
+    /// Encryption is demanded and the connection is in the clear.
+    InClear(Plaintext),
+    /// Encryption is demanded and TLS failed.
+    Failed(Failure),
+    /// The session has a version that was not allowed.
+    Version {
+        /// What was negotiated.
+        found: Version,
+        /// What was allowed.
+        allowed: Versions,
+    },
+    /// The session has a cipher suite that was not allowed.
+    Suite {
+        /// What was negotiated.
+        found: Suite,
+    },
+    /// The peer did not prove who it is.
+    Unproven {
+        /// The proofs of which one was missing.
+        wanted: Proofs,
+        /// What is wrong with its certificate, where web PKI was looked at and failed.
+        reason: Option<Distrust>,
+    },
+    /// The certificate is good for a name that is not known well enough.
+    Anchor {
+        /// How the name was known.
+        found: Anchor,
+        /// How well it must be known.
+        wanted: Anchor,
+    },
+}
+
+/// The fixed words for protection. Never a bare padlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Protection {
+    /// TLS with a peer that proved who it is.
+    #[serde(rename = "PROVEN")]
+    Proven,
+    /// TLS with a peer that may be anyone.
+    #[serde(rename = "ENCRYPTED")]
+    Encrypted,
+    /// In the clear.
+    #[serde(rename = "NOT ENCRYPTED")]
+    NotEncrypted,
+    /// Refused rather than sent with less than was demanded.
+    #[serde(rename = "NOT SENT")]
+    NotSent,
+    /// It did not leave this server.
+    #[serde(rename = "LOCAL")]
+    Local,
+}
+
+/// Sets `observed` against `demands`. Pure, total, and the only place that decides.
+///
+/// [`Observed::Failed`] is met where nothing above [`Level::Opportunistic`] is
+/// demanded: the mail may then go over a new connection in the clear.
+pub fn judge(demands: &Demands, observed: &Observed) -> Verdict {
+    let required = demands.joined();
+    let outcome = match shortfall(&required, observed) {
+        None => Outcome::Met,
+        Some(shortfall) => Outcome::NotMet(shortfall),
+    };
+    let given = match observed {
+        Observed::Encrypted(handshake) => given(handshake, demands),
+        Observed::Local | Observed::Plaintext(_) | Observed::Failed(_) => Vec::new(),
+    };
+    let protection = match (&outcome, observed) {
+        (Outcome::NotMet(_), _) => Protection::NotSent,
+        (Outcome::Met, Observed::Local) => Protection::Local,
+        (Outcome::Met, Observed::Encrypted(handshake)) if is_proof(&given, handshake) => {
+            Protection::Proven
+        }
+        (Outcome::Met, Observed::Encrypted(_)) => Protection::Encrypted,
+        (Outcome::Met, Observed::Plaintext(_) | Observed::Failed(_)) => Protection::NotEncrypted,
+    };
+    Verdict {
+        demands: demands.clone(),
+        observed: observed.clone(),
+        proofs: given,
+        outcome,
+        protection,
+    }
+}
+
+/// The first thing missing, in the order in which a person would ask.
+fn shortfall(required: &Requirement, observed: &Observed) -> Option<Shortfall> {
+    if required.level < Level::Encrypted {
+        return None;
+    }
+    let handshake = match observed {
+        Observed::Local => return None,
+        Observed::Plaintext(why) => return Some(Shortfall::InClear(why.clone())),
+        Observed::Failed(failure) => return Some(Shortfall::Failed(failure.clone())),
+        Observed::Encrypted(handshake) => handshake,
+    };
+    if !required.versions.contains(handshake.version) {
+        let (found, allowed) = (handshake.version, required.versions);
+        return Some(Shortfall::Version { found, allowed });
+    }
+    if required.suites.as_ref().is_some_and(|suites| !suites.contains(&handshake.suite)) {
+        return Some(Shortfall::Suite { found: handshake.suite });
+    }
+    if required.level < Level::Authenticated {
+        return None;
+    }
+    if required.proofs.is_empty() {
+        let any = Proofs { web_pki: true, mta_sts: true, dane: true, ..Proofs::default() };
+        return unproven(&any, required.anchor, handshake);
+    }
+    required.proofs.iter().find_map(|choice| unproven(choice, required.anchor, handshake))
+}
+
+/// What is missing from one choice of proofs.
+fn unproven(choice: &Proofs, anchor: Anchor, handshake: &Handshake) -> Option<Shortfall> {
+    let wanted = choice.clone();
+    if pin_of(choice, handshake) {
+        return None;
+    }
+    match &handshake.verification {
+        Verification::Trusted { by, .. } if choice.dane && by.contains(&Proof::Dane) => None,
+        Verification::Trusted { by, anchor: found, .. } if by.contains(&Proof::WebPki) => {
+            let listed = *found == Anchor::MtaSts;
+            if !(choice.web_pki || choice.mta_sts && listed) {
+                return Some(Shortfall::Unproven { wanted, reason: None });
+            }
+            let (found, wanted) = (*found, anchor);
+            (found < wanted).then_some(Shortfall::Anchor { found, wanted })
+        }
+        Verification::Untrusted { reason, .. } if choice.web_pki || choice.mta_sts => {
+            Some(Shortfall::Unproven { wanted, reason: Some(reason.clone()) })
+        }
+        Verification::NoCertificate
+        | Verification::Trusted { .. }
+        | Verification::Untrusted { .. } => Some(Shortfall::Unproven { wanted, reason: None }),
+    }
+}
+
+fn pin_of(choice: &Proofs, handshake: &Handshake) -> bool {
+    handshake.leaf().is_some_and(|leaf| {
+        choice.pins.contains(&leaf.sha256) || choice.pins.contains(&leaf.spki_sha256)
+    })
+}
+
+/// Every proof the peer gave: what was verified, and the pins among the demands.
+fn given(handshake: &Handshake, demands: &Demands) -> Vec<Proof> {
+    let mut proofs = Vec::new();
+    if let Verification::Trusted { by, anchor, .. } = &handshake.verification {
+        proofs.extend(by.iter().copied());
+        if by.contains(&Proof::WebPki) && *anchor == Anchor::MtaSts {
+            proofs.push(Proof::MtaSts);
+        }
+    }
+    let pinned = demands
+        .binding()
+        .flat_map(|demand| &demand.requirement.proofs)
+        .any(|choice| pin_of(choice, handshake));
+    if pinned {
+        proofs.push(Proof::Pin);
+    }
+    proofs.sort_unstable();
+    proofs.dedup();
+    proofs
+}
+
+/// Web PKI for a name that anybody could have supplied is encryption, not proof.
+fn is_proof(given: &[Proof], handshake: &Handshake) -> bool {
+    given.iter().any(|proof| match proof {
+        Proof::Dane | Proof::Pin | Proof::MtaSts => true,
+        Proof::WebPki => matches!(
+            handshake.verification,
+            Verification::Trusted { anchor, .. } if anchor > Anchor::UnsignedDns
+        ),
+    })
+}
+
+impl Verdict {
+    /// Whether an envelope may be sent.
+    pub fn is_met(&self) -> bool {
+        matches!(self.outcome, Outcome::Met)
+    }
+
+    /// What is missing, if anything.
+    pub fn shortfall(&self) -> Option<&Shortfall> {
+        match &self.outcome {
+            Outcome::Met => None,
+            Outcome::NotMet(shortfall) => Some(shortfall),
+        }
+    }
+
+    /// The sources of the demand that decided, in words: `Force Encrypt "bank.example" (line 12)`.
+    pub fn because(&self) -> String {
+        list(&self.demands.deciding())
+    }
+
+    /// For the sender: why the message was not sent, in a sentence or two. `None` if met.
+    pub fn explanation(&self) -> Option<String> {
+        let shortfall = self.shortfall()?;
+        let level = match self.demands.joined().level {
+            Level::Authenticated => "an encrypted connection to a server that proves who it is",
+            Level::None | Level::Opportunistic | Level::Encrypted => "an encrypted connection",
+        };
+        Some(format!(
+            "This message may only be sent over {level}, because of {}. It was not sent: {shortfall}.",
+            self.because()
+        ))
+    }
+}
+
+impl Shortfall {
+    /// Whether waiting may help. If not, and every host of the recipient says the
+    /// same, the sender is told at once.
+    ///
+    /// A certificate that proves nothing waits: it may be renewed, and an attacker
+    /// on the way must not be able to make mail bounce.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::InClear(Plaintext::Refused { code, .. }) => *code < 500,
+            Self::InClear(Plaintext::AfterFailure(failure)) | Self::Failed(failure) => {
+                failure.may_pass()
+            }
+            Self::InClear(Plaintext::NotOffered | Plaintext::NotTried)
+            | Self::Version { .. }
+            | Self::Suite { .. }
+            | Self::Anchor { .. } => false,
+            Self::Unproven { .. } => true,
+        }
+    }
+
+    /// The enhanced status: x.7.10 where encryption is missing, x.7.5 where it failed,
+    /// 4.4.3 for DNS (RFC 3463, RFC 5248).
+    pub fn status(&self) -> Status {
+        let class = if self.may_pass() { 4 } else { 5 };
+        match self {
+            Self::Failed(failure) | Self::InClear(Plaintext::AfterFailure(failure)) => {
+                match failure.kind {
+                    crate::FailureKind::Dns => Status::new(4, 4, 3),
+                    crate::FailureKind::NoCommonGround | crate::FailureKind::Impossible => {
+                        Status::new(class, 7, 10)
+                    }
+                    crate::FailureKind::Handshake
+                    | crate::FailureKind::Signature
+                    | crate::FailureKind::ClientCertificate
+                    | crate::FailureKind::Closed
+                    | crate::FailureKind::Timeout
+                    | crate::FailureKind::Injected => Status::new(class, 7, 5),
+                }
+            }
+            Self::InClear(_) | Self::Version { .. } | Self::Suite { .. } => {
+                Status::new(class, 7, 10)
+            }
+            Self::Unproven { .. } | Self::Anchor { .. } => Status::new(class, 7, 5),
+        }
+    }
+}
+
+fn list(sources: &[&Source]) -> String {
+    let words: Vec<_> = sources.iter().map(ToString::to_string).collect();
+    match words.split_last() {
+        None => "no demand".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+impl fmt::Display for Verdict {
+    /// For example `Authenticated, because Force Encrypt "bank.example" (line 12); met: TLS 1.3,
+    /// certificate verified for mx1.bank.example by web PKI`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.demands.joined().level {
+            Level::None => "No protection",
+            Level::Opportunistic => "Opportunistic",
+            Level::Encrypted => "Encrypted",
+            Level::Authenticated => "Authenticated",
+        };
+        write!(f, "{level}, because {}", self.because_of())?;
+        for (demand, standing) in self.demands.standings() {
+            match standing {
+                Standing::Binding => {}
+                Standing::Testing => write!(f, ", {} not enforced", demand.source)?,
+                Standing::Waived => write!(f, ", {} waived by the sender", demand.source)?,
+                Standing::Replaced => write!(f, ", {} replaced by DANE", demand.source)?,
+            }
+        }
+        match &self.outcome {
+            Outcome::Met => write!(f, "; met: {}", Seen(self)),
+            Outcome::NotMet(shortfall) => write!(f, "; not met: {shortfall}"),
+        }
+    }
+}
+
+impl Verdict {
+    fn because_of(&self) -> String {
+        if self.demands.deciding().is_empty() {
+            return "nothing asks for it".to_owned();
+        }
+        self.because()
+    }
+}
+
+/// What was seen, in words.
+struct Seen<'a>(&'a Verdict);
+
+impl fmt::Display for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let handshake = match &self.0.observed {
+            Observed::Local => return f.write_str("it did not leave this server"),
+            Observed::Plaintext(why) => return write!(f, "in the clear, {why}"),
+            Observed::Failed(failure) => return write!(f, "may go in the clear, {failure}"),
+            Observed::Encrypted(handshake) => handshake,
+        };
+        write!(f, "{}, ", handshake.version)?;
+        let proofs: Vec<_> = self.0.proofs.iter().map(ToString::to_string).collect();
+        match &handshake.verification {
+            Verification::Trusted { name, anchor, .. } => {
+                write!(f, "certificate verified for {name} by {}", proofs.join(" and "))?;
+                if self.0.protection == Protection::Encrypted {
+                    write!(f, ", {anchor}")?;
+                }
+                Ok(())
+            }
+            Verification::Untrusted { .. } | Verification::NoCertificate if !proofs.is_empty() => {
+                write!(f, "certificate verified by {}", proofs.join(" and "))
+            }
+            Verification::Untrusted { name, reason } => {
+                write!(f, "certificate not verified for {name}: {reason}")
+            }
+            Verification::NoCertificate => f.write_str("no certificate of the peer"),
+        }
+    }
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InClear(why) => write!(f, "{why}"),
+            Self::Failed(failure) => write!(f, "{failure}"),
+            Self::Version { found, allowed } => {
+                write!(f, "the connection uses {found} and only {allowed} is allowed")
+            }
+            Self::Suite { found } => {
+                write!(f, "the connection uses {found}, which is not allowed")
+            }
+            Self::Unproven { wanted: _, reason: Some(reason) } => {
+                write!(f, "the certificate of the peer proves nothing: {reason}")
+            }
+            Self::Unproven { wanted, reason: None } => {
+                write!(f, "the peer gave no proof of who it is by {wanted}")
+            }
+            Self::Anchor { found, wanted } => {
+                write!(f, "the certificate is for {found}, where {wanted} is demanded")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Proven => "PROVEN",
+            Self::Encrypted => "ENCRYPTED",
+            Self::NotEncrypted => "NOT ENCRYPTED",
+            Self::NotSent => "NOT SENT",
+            Self::Local => "LOCAL",
+        })
+    }
+}
