@@ -1,0 +1,466 @@
+//! What a condition can look at: one table of words, stages, kinds and getters.
+//!
+//! A new fact is a variant of [`Fact`], its row in [`Fact::info`], and its line in
+//! [`Fact::seen`]; parsing, staging, evaluation, analysis and explanations follow from these.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use mail::{Address, Domain};
+use tls::{Fingerprint, Suite, Version};
+
+use crate::facts::Facts;
+use crate::stage::Stage;
+use crate::test::{Weekday, Word};
+
+/// Something that is known about a connection, a message or a recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// The connection is under TLS.
+    Tls,
+    /// The TLS version of the connection.
+    TlsVersion,
+    /// The cipher suite of the connection.
+    TlsCipher,
+    /// The client showed a certificate.
+    ClientCertificate,
+    /// The subject of the client's certificate.
+    CertificateSubject,
+    /// The SHA-256 of the client's certificate, in hexadecimal.
+    CertificateFingerprint,
+    /// The name of the listener.
+    Listener,
+    /// The address of the client.
+    ClientIp,
+    /// The name of the client by reverse look-up, confirmed forward.
+    ClientName,
+    /// What the client said in EHLO.
+    Helo,
+    /// The account that signed in.
+    Authenticated,
+    /// The reverse-path.
+    Sender,
+    /// The domain of the reverse-path.
+    SenderDomain,
+    /// The forward-path.
+    Recipient,
+    /// The domain of the forward-path.
+    RecipientDomain,
+    /// What kind of account the recipient is here.
+    RecipientAccount,
+    /// Whether the recipient is ours or another server's.
+    Delivery,
+    /// How many recipients the transaction has.
+    RecipientCount,
+    /// The size of the message.
+    MessageSize,
+    /// The values of the header fields of this name.
+    Header(String),
+    /// The decoded subject.
+    Subject,
+    /// The names of attachments.
+    AttachmentName,
+    /// The media types of attachments.
+    AttachmentType,
+    /// The sizes of attachments.
+    AttachmentSize,
+    /// How many attachments there are.
+    AttachmentCount,
+    /// The time of day.
+    Time,
+    /// The day of the week.
+    Weekday,
+}
+
+/// What values a fact has, and so what it can be compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// There or not there.
+    Flag,
+    /// A TLS version.
+    Version,
+    /// A cipher suite.
+    Suite,
+    /// The SHA-256 of a certificate.
+    Fingerprint,
+    /// A text.
+    Text,
+    /// A mailbox.
+    Address,
+    /// A domain.
+    Domain,
+    /// An IP address.
+    Ip,
+    /// A count.
+    Count,
+    /// A size in octets.
+    Octets,
+    /// A few words.
+    Words(&'static [Word]),
+    /// A minute of the day.
+    Minute,
+    /// A day of the week.
+    Weekday,
+}
+
+/// The row of a fact in the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Info {
+    /// How the configuration names it.
+    pub words: &'static str,
+    /// The word for "it is there at all", where a condition may ask that; else empty.
+    pub present: &'static str,
+    /// The stage from which it has a value.
+    pub stage: Stage,
+    /// The stage from which its *absence* is final. Between the two a value
+    /// that is there stays, but one that is not there may still come.
+    pub settled: Stage,
+    /// Its kind of value.
+    pub kind: Kind,
+    /// One line for the manual.
+    pub doc: &'static str,
+}
+
+/// One value of a fact.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Seen<'a> {
+    /// It is there; it has no further value.
+    Present,
+    /// A TLS version.
+    Version(Version),
+    /// A cipher suite.
+    Suite(Suite),
+    /// The SHA-256 of a certificate.
+    Fingerprint(Fingerprint),
+    /// A text.
+    Text(&'a str),
+    /// A mailbox.
+    Address(&'a Address),
+    /// A domain.
+    Domain(&'a Domain),
+    /// An IP address.
+    Ip(IpAddr),
+    /// A count, or octets.
+    Number(u64),
+    /// One of a few words.
+    Word(Word),
+    /// A minute of the day.
+    Minute(u16),
+    /// A day of the week.
+    Weekday(Weekday),
+}
+
+const fn info(
+    words: &'static str,
+    present: &'static str,
+    stages: (Stage, Stage),
+    kind: Kind,
+    doc: &'static str,
+) -> Info {
+    Info { words, present, stage: stages.0, settled: stages.1, kind, doc }
+}
+
+impl Fact {
+    /// Every fact; [`Fact::Header`] without a name.
+    pub const ALL: [Self; 27] = [
+        Self::Tls,
+        Self::TlsVersion,
+        Self::TlsCipher,
+        Self::ClientCertificate,
+        Self::CertificateSubject,
+        Self::CertificateFingerprint,
+        Self::Listener,
+        Self::ClientIp,
+        Self::ClientName,
+        Self::Helo,
+        Self::Authenticated,
+        Self::Sender,
+        Self::SenderDomain,
+        Self::Recipient,
+        Self::RecipientDomain,
+        Self::RecipientAccount,
+        Self::Delivery,
+        Self::RecipientCount,
+        Self::MessageSize,
+        Self::Header(String::new()),
+        Self::Subject,
+        Self::AttachmentName,
+        Self::AttachmentType,
+        Self::AttachmentSize,
+        Self::AttachmentCount,
+        Self::Time,
+        Self::Weekday,
+    ];
+
+    /// Its row in the table.
+    pub const fn info(&self) -> Info {
+        use Stage::{Auth, Connect, Data, Hello, Mail, Rcpt};
+        const ACCOUNTS: &[Word] = &[Word::Mailbox, Word::Alias, Word::Group];
+        const DELIVERY: &[Word] = &[Word::Local, Word::Relaying];
+        const TLS: (Stage, Stage) = (Hello, Mail);
+        match self {
+            Self::Tls => {
+                info("connection", "tls", TLS, Kind::Flag, "Whether the connection is under TLS.")
+            }
+            Self::TlsVersion => {
+                info("tls version", "", TLS, Kind::Version, "The TLS version of the connection.")
+            }
+            Self::TlsCipher => info(
+                "tls cipher",
+                "",
+                TLS,
+                Kind::Suite,
+                "The cipher suite of the connection, as IANA names it.",
+            ),
+            Self::ClientCertificate => info(
+                "client certificate",
+                "present",
+                TLS,
+                Kind::Flag,
+                "Whether the client showed a certificate.",
+            ),
+            Self::CertificateSubject => info(
+                "client certificate subject",
+                "",
+                TLS,
+                Kind::Text,
+                "The subject of the client's certificate.",
+            ),
+            Self::CertificateFingerprint => info(
+                "client certificate fingerprint",
+                "",
+                TLS,
+                Kind::Fingerprint,
+                "The SHA-256 of the client's certificate, 64 hexadecimal digits.",
+            ),
+            Self::Listener => info(
+                "listener",
+                "",
+                (Connect, Connect),
+                Kind::Text,
+                "The name of the listener that took the connection.",
+            ),
+            Self::ClientIp => {
+                info("client ip", "", (Connect, Connect), Kind::Ip, "The address of the client.")
+            }
+            Self::ClientName => info(
+                "client name",
+                "known",
+                (Connect, Connect),
+                Kind::Domain,
+                "The name of the client by reverse DNS, confirmed by a look-up back.",
+            ),
+            Self::Helo => info(
+                "helo",
+                "",
+                (Hello, Hello),
+                Kind::Text,
+                "The name the client gave in EHLO, HELO or LHLO.",
+            ),
+            Self::Authenticated => info(
+                "authenticated",
+                "any",
+                (Auth, Mail),
+                Kind::Text,
+                "The account the client signed in to.",
+            ),
+            Self::Sender => info(
+                "sender",
+                "",
+                (Mail, Mail),
+                Kind::Address,
+                "The envelope's sender; `null` for <>.",
+            ),
+            Self::SenderDomain => info(
+                "sender domain",
+                "",
+                (Mail, Mail),
+                Kind::Domain,
+                "The domain of the envelope's sender.",
+            ),
+            Self::Recipient => {
+                info("recipient", "", (Rcpt, Rcpt), Kind::Address, "The envelope's recipient.")
+            }
+            Self::RecipientDomain => info(
+                "recipient domain",
+                "",
+                (Rcpt, Rcpt),
+                Kind::Domain,
+                "The domain of the envelope's recipient.",
+            ),
+            Self::RecipientAccount => info(
+                "recipient account",
+                "known",
+                (Rcpt, Rcpt),
+                Kind::Words(ACCOUNTS),
+                "What the recipient is here: mailbox, alias or group.",
+            ),
+            Self::Delivery => info(
+                "delivery",
+                "",
+                (Rcpt, Rcpt),
+                Kind::Words(DELIVERY),
+                "Whether the recipient's domain is ours (local) or not (relaying).",
+            ),
+            Self::RecipientCount => info(
+                "recipient count",
+                "",
+                (Data, Data),
+                Kind::Count,
+                "How many recipients the transaction has.",
+            ),
+            Self::MessageSize => info(
+                "message size",
+                "",
+                (Data, Data),
+                Kind::Octets,
+                "The size of the message as it came.",
+            ),
+            Self::Header(_) => info(
+                "header",
+                "present",
+                (Data, Data),
+                Kind::Text,
+                "The unfolded value of each header field of a name.",
+            ),
+            Self::Subject => {
+                info("subject", "present", (Data, Data), Kind::Text, "The decoded subject.")
+            }
+            Self::AttachmentName => info(
+                "attachment name",
+                "",
+                (Data, Data),
+                Kind::Text,
+                "The file name of each attachment.",
+            ),
+            Self::AttachmentType => info(
+                "attachment type",
+                "",
+                (Data, Data),
+                Kind::Text,
+                "The media type of each attachment.",
+            ),
+            Self::AttachmentSize => info(
+                "attachment size",
+                "",
+                (Data, Data),
+                Kind::Octets,
+                "The decoded size of each attachment.",
+            ),
+            Self::AttachmentCount => info(
+                "attachment count",
+                "",
+                (Data, Data),
+                Kind::Count,
+                "How many attachments there are.",
+            ),
+            Self::Time => {
+                info("time", "", (Connect, Connect), Kind::Minute, "The time of day, UTC.")
+            }
+            Self::Weekday => {
+                info("weekday", "", (Connect, Connect), Kind::Weekday, "The day of the week, UTC.")
+            }
+        }
+    }
+
+    /// Whether any value of this fact in `facts` passes `test`.
+    pub fn seen<'a>(&self, facts: &'a Facts, mut test: impl FnMut(Seen<'a>) -> bool) -> bool {
+        let mut all =
+            |mut values: &mut dyn Iterator<Item = Seen<'a>>| Iterator::any(&mut values, &mut test);
+        let sender = facts.sender.as_ref();
+        let recipient = facts.recipient.as_ref();
+        let tls = facts.tls.as_deref();
+        let certificate = tls.and_then(|tls| tls.leaf());
+        let message = facts.message.as_ref();
+        match self {
+            Self::Tls => all(&mut tls.iter().map(|_| Seen::Present)),
+            Self::TlsVersion => all(&mut tls.iter().map(|tls| Seen::Version(tls.version))),
+            Self::TlsCipher => all(&mut tls.iter().map(|tls| Seen::Suite(tls.suite))),
+            Self::ClientCertificate => all(&mut certificate.iter().map(|_| Seen::Present)),
+            Self::CertificateSubject => {
+                all(&mut certificate.iter().map(|c| Seen::Text(&c.subject)))
+            }
+            Self::CertificateFingerprint => {
+                all(&mut certificate.iter().map(|c| Seen::Fingerprint(c.sha256)))
+            }
+            Self::Listener => all(&mut facts.listener.iter().map(|name| Seen::Text(name))),
+            Self::ClientIp => all(&mut facts.client_ip.iter().map(|ip| Seen::Ip(*ip))),
+            Self::ClientName => all(&mut facts.client_name.iter().map(|name| Seen::Domain(name))),
+            Self::Helo => all(&mut facts.helo.iter().map(|name| Seen::Text(name))),
+            Self::Authenticated => all(&mut facts.authenticated.iter().map(|a| Seen::Text(a))),
+            Self::Sender => all(&mut sender
+                .iter()
+                .map(|path| path.address().map_or(Seen::Word(Word::Null), Seen::Address))),
+            Self::SenderDomain => all(&mut sender
+                .and_then(|path| path.address())
+                .iter()
+                .map(|address| Seen::Domain(address.domain()))),
+            Self::Recipient => all(&mut recipient.iter().map(|r| Seen::Address(&r.address))),
+            Self::RecipientDomain => {
+                all(&mut recipient.iter().map(|r| Seen::Domain(r.address.domain())))
+            }
+            Self::RecipientAccount => {
+                all(&mut recipient.and_then(|r| r.account).iter().map(|a| Seen::Word(a.word())))
+            }
+            Self::Delivery => all(&mut recipient
+                .iter()
+                .map(|r| Seen::Word(if r.is_local { Word::Local } else { Word::Relaying }))),
+            Self::RecipientCount => {
+                all(&mut facts.recipient_count.iter().map(|n| Seen::Number(u64::from(*n))))
+            }
+            Self::MessageSize => all(&mut message.iter().map(|m| Seen::Number(m.size_octets))),
+            Self::Header(name) => all(&mut message
+                .iter()
+                .flat_map(|m| &m.headers)
+                .filter(|field| field.name.eq_ignore_ascii_case(name))
+                .map(|field| Seen::Text(&field.value))),
+            Self::Subject => {
+                all(&mut message.and_then(|m| m.subject.as_deref()).iter().map(|s| Seen::Text(s)))
+            }
+            Self::AttachmentName => all(&mut message
+                .iter()
+                .flat_map(|m| &m.attachments)
+                .filter_map(|a| a.name.as_deref())
+                .map(Seen::Text)),
+            Self::AttachmentType => all(&mut message
+                .iter()
+                .flat_map(|m| &m.attachments)
+                .map(|a| Seen::Text(&a.media_type))),
+            Self::AttachmentSize => all(&mut message
+                .iter()
+                .flat_map(|m| &m.attachments)
+                .map(|a| Seen::Number(a.size_octets))),
+            Self::AttachmentCount => {
+                all(&mut message.iter().map(|m| Seen::Number(m.attachments.len() as u64)))
+            }
+            Self::Time => all(&mut facts.now.iter().map(|now| Seen::Minute(now.minute_of_day()))),
+            Self::Weekday => all(&mut facts.now.iter().map(|now| Seen::Weekday(now.weekday()))),
+        }
+    }
+
+    /// A number as this fact has it: `25MB` for octets, `100` for a count.
+    pub(crate) fn amount(&self, number: u64) -> String {
+        match self.info().kind {
+            Kind::Octets => crate::size::Octets(number).to_string(),
+            Kind::Flag
+            | Kind::Version
+            | Kind::Suite
+            | Kind::Fingerprint
+            | Kind::Text
+            | Kind::Address
+            | Kind::Domain
+            | Kind::Ip
+            | Kind::Count
+            | Kind::Words(_)
+            | Kind::Minute
+            | Kind::Weekday => number.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.info().words)?;
+        if let Self::Header(name) = self { write!(f, " {name}") } else { Ok(()) }
+    }
+}
