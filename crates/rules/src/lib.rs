@@ -15,6 +15,7 @@ pub mod rule;
 pub mod size;
 pub mod stage;
 pub mod test;
+pub mod words;
 
 pub use action::{Action, RelayHost, Response, Setting, SignIn, Verdict};
 pub use fact::Fact;
