@@ -253,7 +253,7 @@ impl Session {
     /// # Errors
     ///
     /// [`NotReady`] unless the session is at rest.
-    pub fn send(&mut self, transaction: &Transaction) -> Result<(), NotReady> {
+    pub fn send(&mut self, transaction: &Transaction<'_>) -> Result<(), NotReady> {
         if !self.is_ready() {
             return Err(NotReady);
         }

@@ -17,10 +17,10 @@ use crate::reply::Reply;
 const PIPELINE_MAX_COMMANDS: usize = 128;
 
 /// A message to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transaction {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transaction<'a> {
     /// From whom, to whom, and how it may travel.
-    pub envelope: Envelope,
+    pub envelope: &'a Envelope,
     /// What [`Survey`](super::Survey) found in its content.
     pub content: Content,
 }
@@ -92,12 +92,12 @@ pub(super) enum Next {
 impl Mailing {
     /// Looks at what the peer offers and writes the commands. `reset`: RSET goes first.
     pub(super) fn begin(
-        transaction: &Transaction,
+        transaction: &Transaction<'_>,
         offered: &Extensions,
         protocol: Protocol,
         reset: bool,
     ) -> Self {
-        let envelope = &transaction.envelope;
+        let envelope = transaction.envelope;
         let needs = Needs::of(transaction);
         let mut mailing = Self {
             protocol,
@@ -358,7 +358,7 @@ impl Step {
 }
 
 impl Needs {
-    fn of(transaction: &Transaction) -> Self {
+    fn of(transaction: &Transaction<'_>) -> Self {
         let Transaction { envelope, content } = transaction;
         let sender_beyond_ascii =
             envelope.reverse_path.address().is_some_and(mail::Address::needs_smtputf8);
@@ -376,7 +376,7 @@ impl Needs {
 
     /// Whether the peer can take the message at all. A recipient whose address
     /// alone needs SMTPUTF8 is looked at by itself.
-    fn fit(self, transaction: &Transaction, offered: &Extensions) -> Result<(), Unfit> {
+    fn fit(self, transaction: &Transaction<'_>, offered: &Extensions) -> Result<(), Unfit> {
         let Transaction { envelope, content } = transaction;
         let sender_beyond_ascii =
             envelope.reverse_path.address().is_some_and(mail::Address::needs_smtputf8);
@@ -404,7 +404,7 @@ impl Needs {
     }
 }
 
-fn mail_line(transaction: &Transaction, needs: Needs, offered: &Extensions) -> String {
+fn mail_line(transaction: &Transaction<'_>, needs: Needs, offered: &Extensions) -> String {
     let Transaction { envelope, content } = transaction;
     let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
     let mut add = |parameter: std::fmt::Arguments<'_>| {
