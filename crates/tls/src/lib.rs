@@ -10,19 +10,35 @@
 
 pub mod admit;
 pub mod algorithm;
+pub mod authority;
+pub mod certificate;
+pub mod client;
 pub mod demand;
+pub mod error;
 pub mod fingerprint;
+mod handshake;
+pub mod keyring;
 pub mod observed;
+mod provider;
 pub mod requirement;
+pub mod server;
+pub mod trust;
 pub mod verdict;
 
 pub use admit::{Connected, Ready, Refused};
 pub use algorithm::{Group, Suite};
+pub use authority::{Authority, Issued, Leaf};
+pub use certificate::{Identity, Warning};
+pub use client::{Client, Offer, Peer};
 pub use demand::{Demand, Demands, MtaStsMode, Source};
+pub use error::Error;
 pub use fingerprint::{Fingerprint, FingerprintError};
+pub use keyring::{Entry, Keyring, Origin};
 pub use observed::{
     Anchor, Certificate, Distrust, Failure, FailureKind, Handshake, Observed, Plaintext,
     Verification,
 };
 pub use requirement::{Level, Proof, Proofs, Requirement, Version, Versions, WordError};
+pub use server::{ClientCertificate, Server};
+pub use trust::{RootSources, Roots};
 pub use verdict::{Outcome, Protection, Shortfall, Verdict, judge};

@@ -1,0 +1,303 @@
+//! TLS as a client: any certificate is accepted, and what it is worth is recorded.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mail::{Domain, Timestamp};
+use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12Resumption};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, ClientConnection};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+pub use tokio_rustls::client::TlsStream;
+
+use crate::algorithm::Suite;
+use crate::certificate::Identity;
+use crate::error::Error;
+use crate::fingerprint::Fingerprint;
+use crate::handshake;
+use crate::observed::{
+    Anchor, Certificate, Distrust, Failure, FailureKind, Handshake, Verification,
+};
+use crate::provider::{self, Possession};
+use crate::requirement::{Level, Proof, Requirement, Versions};
+use crate::trust::{self, Roots};
+
+/// Whom we mean to reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    host: String,
+    names: Vec<(String, Anchor)>,
+}
+
+/// What is offered to a peer.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The versions.
+    pub versions: Versions,
+    /// The suites; `None` is every suite.
+    pub suites: Option<BTreeSet<Suite>>,
+    /// Whether hybrid post-quantum key exchange is offered. A peer that chokes on its
+    /// large ClientHello may be tried again without; never for that in the clear.
+    pub hybrid: bool,
+    /// Our certificate, for a peer that asks for one.
+    pub identity: Option<Arc<Identity>>,
+    /// Whether an earlier session may be continued.
+    pub resume: bool,
+}
+
+/// Handshakes with servers. One for the whole process: connections share settings
+/// that are built once.
+pub struct Client {
+    roots: Arc<Roots>,
+    handshake_max: Duration,
+    configs: Mutex<HashMap<Key, Shared>>,
+}
+
+/// An [`Offer`] as far as it decides the library's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    versions: Versions,
+    suites: Option<BTreeSet<Suite>>,
+    hybrid: bool,
+    identity: Option<Fingerprint>,
+    resume: bool,
+}
+
+#[derive(Clone)]
+struct Shared {
+    config: Arc<ClientConfig>,
+    sessions: Option<Arc<ClientSessionMemoryCache>>,
+}
+
+impl Peer {
+    /// The host we connect to. Its name goes into SNI, and certificates for it count.
+    pub fn new(host: &Domain, anchor: Anchor) -> Self {
+        let host = plain(host);
+        Self { names: vec![(host.clone(), anchor)], host }
+    }
+
+    /// An MX of `recipient`, found in DNS without DNSSEC. Certificates for the
+    /// recipient's domain itself count too, and prove more than one for a foreign MX.
+    pub fn mx(host: &Domain, recipient: &Domain) -> Self {
+        let inside = host == recipient || host.is_below(recipient);
+        let anchor = if inside { Anchor::RecipientDomain } else { Anchor::UnsignedDns };
+        Self::new(host, anchor).or(recipient, Anchor::RecipientDomain)
+    }
+
+    /// The same, where certificates for `name` count too.
+    #[must_use]
+    pub fn or(mut self, name: &Domain, anchor: Anchor) -> Self {
+        let name = plain(name);
+        self.names.retain(|(known, weaker)| *known != name || *weaker > anchor);
+        if !self.names.iter().any(|(known, _)| *known == name) {
+            self.names.push((name, anchor));
+        }
+        // What proves most is looked for first; the host stays ahead among equals.
+        self.names.sort_by_key(|&(_, anchor)| std::cmp::Reverse(anchor));
+        self
+    }
+
+    /// The host's name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+/// A name or address without brackets.
+fn plain(domain: &Domain) -> String {
+    domain.literal().map_or_else(|| domain.to_string(), |ip: IpAddr| ip.to_string())
+}
+
+impl Offer {
+    /// Everything that `requirement` allows. Sessions are continued only where nobody
+    /// must prove anything, so that a proof is always of today.
+    pub fn for_requirement(requirement: &Requirement) -> Self {
+        Self {
+            versions: requirement.versions,
+            suites: requirement.suites.clone(),
+            hybrid: true,
+            identity: None,
+            resume: requirement.level < Level::Authenticated,
+        }
+    }
+
+    /// The same with a certificate of ours.
+    #[must_use]
+    pub fn with_identity(self, identity: Option<Arc<Identity>>) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// The same without post-quantum key exchange.
+    #[must_use]
+    pub fn without_hybrid(self) -> Self {
+        Self { hybrid: false, ..self }
+    }
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self::for_requirement(&Requirement::opportunistic())
+    }
+}
+
+impl Client {
+    /// A client that trusts `roots`.
+    pub fn new(roots: Arc<Roots>) -> Self {
+        Self { roots, handshake_max: HANDSHAKE_MAX, configs: Mutex::new(HashMap::new()) }
+    }
+
+    /// The same with another limit for a handshake.
+    #[must_use]
+    pub fn with_handshake_max(self, handshake_max: Duration) -> Self {
+        Self { handshake_max, ..self }
+    }
+
+    /// Shakes hands with `peer` at `now`. An untrusted certificate is no failure but a
+    /// finding in [`Handshake::verification`]: [`crate::judge`] decides.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]; the connection is lost. [`Failure::may_pass`] says whether to wait.
+    pub async fn connect<S>(
+        &self,
+        stream: S,
+        peer: &Peer,
+        offer: &Offer,
+        now: Timestamp,
+    ) -> Result<(TlsStream<S>, Handshake), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let shared = self.shared(offer)?;
+        let name = ServerName::try_from(peer.host.clone())
+            .map_err(|_| Failure::new(FailureKind::Handshake, "not a host name for TLS"))?;
+        let shake = TlsConnector::from(Arc::clone(&shared.config)).connect(name.clone(), stream);
+        let stream = tokio::time::timeout(self.handshake_max, shake)
+            .await
+            .map_err(|_| Failure::new(FailureKind::Timeout, ""))?
+            .map_err(|error| Failure::from_io(&error))?;
+        let facts = self.facts(stream.get_ref().1, peer, offer, now)?;
+        if facts.resumed && !matches!(facts.verification, Verification::Trusted { .. }) {
+            // The chain of the first session is shown again for ever; a renewed
+            // certificate would otherwise never be seen.
+            shared.forget(&name);
+        }
+        Ok((stream, facts))
+    }
+
+    fn facts(
+        &self,
+        connection: &ClientConnection,
+        peer: &Peer,
+        offer: &Offer,
+        now: Timestamp,
+    ) -> Result<Handshake, Failure> {
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let is_address = peer.host.parse::<IpAddr>().is_ok();
+        let sni = (!is_address).then(|| peer.host.clone());
+        let mut facts = handshake::facts(connection, sni, self.verify(chain, peer, now))?;
+        facts.own_certificate = offer.identity.as_ref().map(|own| own.facts().sha256);
+        Ok(facts)
+    }
+
+    /// What the server's certificate is worth. Pure, over the connection's own chain.
+    fn verify(&self, chain: &[CertificateDer<'_>], peer: &Peer, now: Timestamp) -> Verification {
+        let Some(leaf) = chain.first() else {
+            return Verification::NoCertificate;
+        };
+        let name = peer.host.clone();
+        if let Err(reason) = self.roots.check_server(chain, now) {
+            return Verification::Untrusted { name, reason };
+        }
+        let matching = peer.names.iter().find(|(name, _)| {
+            ServerName::try_from(name.as_str()).is_ok_and(|name| trust::is_for(leaf, &name))
+        });
+        match matching {
+            Some((name, anchor)) => Verification::Trusted {
+                name: name.clone(),
+                anchor: *anchor,
+                by: BTreeSet::from([Proof::WebPki]),
+            },
+            None => {
+                let presented = Certificate::of_peer(leaf).names;
+                Verification::Untrusted { name, reason: Distrust::WrongName { presented } }
+            }
+        }
+    }
+
+    fn shared(&self, offer: &Offer) -> Result<Shared, Failure> {
+        let key = Key {
+            versions: offer.versions,
+            suites: offer.suites.clone(),
+            hybrid: offer.hybrid,
+            identity: offer.identity.as_ref().map(|own| own.facts().sha256),
+            resume: offer.resume,
+        };
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = configs.get(&key) {
+            return Ok(shared.clone());
+        }
+        let shared =
+            Shared::build(offer).map_err(|error| Failure::new(FailureKind::Impossible, error))?;
+        if configs.len() >= CONFIGS_MAX {
+            configs.clear();
+        }
+        configs.insert(key, shared.clone());
+        Ok(shared)
+    }
+}
+
+impl Shared {
+    fn build(offer: &Offer) -> Result<Self, Error> {
+        let provider = provider::select(offer.versions, offer.suites.as_ref(), offer.hybrid)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&provider::protocol_versions(offer.versions))
+            .map_err(|error| Error::Settings { detail: error.to_string() })?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Possession));
+        let mut config = match &offer.identity {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let own = SingleCertAndKey::from(Arc::clone(own.certified()));
+                builder.with_client_cert_resolver(Arc::new(own))
+            }
+        };
+        let sessions = offer.resume.then(|| Arc::new(ClientSessionMemoryCache::new(SESSIONS_MAX)));
+        config.resumption = match &sessions {
+            // Sessions of TLS 1.2 are not bound well enough to where they began (RFC 7627).
+            Some(store) => Resumption::store(Arc::clone(store) as Arc<dyn ClientSessionStore>)
+                .tls12_resumption(Tls12Resumption::Disabled),
+            None => Resumption::disabled(),
+        };
+        Ok(Self { config: Arc::new(config), sessions })
+    }
+
+    fn forget(&self, name: &ServerName<'static>) {
+        let Some(sessions) = &self.sessions else { return };
+        for _ in 0..TICKETS_MAX {
+            if sessions.take_tls13_ticket(name).is_none() {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("roots", &self.roots).finish_non_exhaustive()
+    }
+}
+
+/// How long a handshake may take unless told otherwise.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
+/// Settings that are kept built; more kinds of demands than this are not expected.
+const CONFIGS_MAX: usize = 64;
+/// Servers whose sessions are kept for resumption.
+const SESSIONS_MAX: usize = 512;
+/// More tickets than the library keeps for one server.
+const TICKETS_MAX: usize = 16;
