@@ -55,13 +55,13 @@ pub enum Behaviour {
     Truncated,
 }
 
-/// What is said to a question.
+/// What is said to a question: records, or a denial when there are none.
 #[derive(Debug)]
-pub(super) enum Reply {
-    /// Records, or a denial when there are none.
-    Found { code: ResponseCode, answers: Vec<Record>, denial: Option<Record>, truncated: bool },
-    /// Nothing at all.
-    Silence,
+pub(super) struct Reply {
+    pub code: ResponseCode,
+    pub answers: Vec<Record>,
+    pub denial: Option<Record>,
+    pub truncated: bool,
 }
 
 #[derive(Debug, Default)]
@@ -179,8 +179,10 @@ impl Records {
         data: impl FnOnce(fn(&str) -> Result<Name, LabError>) -> Result<RData, LabError>,
     ) -> Self {
         let ttl_secs = self.ttl_secs.unwrap_or(TTL_DEFAULT_SECS);
-        let added = data(parse_name)
-            .and_then(|data| Ok(self.entry(parse_name(name)?)?.records.push((ttl_secs, data))));
+        let added = data(parse_name).and_then(|data| {
+            self.entry(parse_name(name)?)?.records.push((ttl_secs, data));
+            Ok(())
+        });
         if let Err(error) = added {
             self.mistake.get_or_insert(error);
         }
@@ -222,8 +224,8 @@ impl Records {
         Ok(())
     }
 
-    /// Answers a question for `name` and `kind`, following aliases.
-    pub(super) fn answer(&self, name: &Name, kind: RecordType) -> Reply {
+    /// Answers a question for `name` and `kind`, following aliases; `None` is silence.
+    pub(super) fn answer(&self, name: &Name, kind: RecordType) -> Option<Reply> {
         let mut answers = Vec::new();
         let mut owner = name.clone();
         let mut truncated = false;
@@ -232,10 +234,12 @@ impl Records {
             match entry.map_or(Behaviour::Normal, |entry| entry.behaviour_for(kind)) {
                 Behaviour::Normal => {}
                 Behaviour::Truncated => truncated = true,
-                Behaviour::Silent => return Reply::Silence,
-                Behaviour::NxDomain => return denied(ResponseCode::NXDomain, answers, truncated),
-                Behaviour::ServFail => return failed(ResponseCode::ServFail),
-                Behaviour::Refused => return failed(ResponseCode::Refused),
+                Behaviour::Silent => return None,
+                Behaviour::NxDomain => {
+                    return Some(denied(ResponseCode::NXDomain, answers, truncated));
+                }
+                Behaviour::ServFail => return Some(failed(ResponseCode::ServFail)),
+                Behaviour::Refused => return Some(failed(ResponseCode::Refused)),
             }
             let Some(entry) = entry else {
                 let code = if self.has_below(&owner) {
@@ -243,25 +247,25 @@ impl Records {
                 } else {
                     ResponseCode::NXDomain
                 };
-                return denied(code, answers, truncated);
+                return Some(denied(code, answers, truncated));
             };
             let before = answers.len();
             answers.extend(entry.of_kind(&owner, kind));
             if answers.len() > before {
-                return Reply::Found {
+                return Some(Reply {
                     code: ResponseCode::NoError,
                     answers,
                     denial: None,
                     truncated,
-                };
+                });
             }
             let Some((alias, target)) = entry.alias(&owner) else {
-                return denied(ResponseCode::NoError, answers, truncated);
+                return Some(denied(ResponseCode::NoError, answers, truncated));
             };
             answers.push(alias);
             owner = target;
         }
-        failed(ResponseCode::ServFail)
+        Some(failed(ResponseCode::ServFail))
     }
 
     /// Whether a name below `name` is known, so that `name` exists without records.
@@ -293,7 +297,7 @@ impl Entry {
 }
 
 fn failed(code: ResponseCode) -> Reply {
-    Reply::Found { code, answers: Vec::new(), denial: None, truncated: false }
+    Reply { code, answers: Vec::new(), denial: None, truncated: false }
 }
 
 /// A denial carries the SOA of the root, with a time to live of nothing, so that no
@@ -301,7 +305,7 @@ fn failed(code: ResponseCode) -> Reply {
 fn denied(code: ResponseCode, answers: Vec<Record>, truncated: bool) -> Reply {
     let soa = SOA::new(Name::root(), Name::root(), 1, 3600, 600, 86_400, 0);
     let denial = Record::from_rdata(Name::root(), 0, RData::SOA(soa));
-    Reply::Found { code, answers, denial: Some(denial), truncated }
+    Reply { code, answers, denial: Some(denial), truncated }
 }
 
 pub(super) fn parse_name(text: &str) -> Result<Name, LabError> {
@@ -315,12 +319,8 @@ mod tests {
     use super::*;
 
     fn ask(records: &Records, name: &str, kind: RecordType) -> (ResponseCode, Vec<String>) {
-        match records.answer(&parse_name(name).unwrap(), kind) {
-            Reply::Found { code, answers, .. } => {
-                (code, answers.iter().map(|record| record.data.to_string()).collect())
-            }
-            Reply::Silence => panic!("silence"),
-        }
+        let reply = records.answer(&parse_name(name).unwrap(), kind).unwrap();
+        (reply.code, reply.answers.iter().map(|record| record.data.to_string()).collect())
     }
 
     #[test]

@@ -11,7 +11,6 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::records::Reply;
 use super::{Asked, Shared};
 use crate::LabError;
 
@@ -134,15 +133,11 @@ fn answer(shared: &Shared, question: &[u8], tcp: bool) -> Option<Vec<u8>> {
     let name = query.name().to_lowercase();
     let kind = query.query_type();
     shared.note(Asked { name: name.to_ascii().trim_end_matches('.').to_owned(), kind, tcp });
-    let cut_off = match shared.records().answer(query.name(), kind) {
-        Reply::Silence => return None,
-        Reply::Found { code, answers, denial, truncated } => {
-            reply.metadata.response_code = code;
-            reply.add_answers(answers);
-            reply.add_authorities(denial);
-            truncated && !tcp
-        }
-    };
+    let found = shared.records().answer(query.name(), kind)?;
+    reply.metadata.response_code = found.code;
+    reply.add_answers(found.answers);
+    reply.add_authorities(found.denial);
+    let cut_off = found.truncated && !tcp;
     let bytes = reply.to_vec().ok()?;
     if cut_off || (!tcp && bytes.len() > room) {
         return reply.truncate().to_vec().ok();

@@ -88,14 +88,16 @@ impl Wire {
             self.unread.drain(..self.read);
             self.read = 0;
         }
-        let mut buffer = [0; READ_OCTETS];
-        let read = match &mut self.stream {
-            Stream::Plain(stream) => timeout(IDLE_MAX, stream.read(&mut buffer)).await??,
-            Stream::Encrypted(stream) => timeout(IDLE_MAX, stream.read(&mut buffer)).await??,
+        let before = self.unread.len();
+        self.unread.reserve(READ_OCTETS);
+        match &mut self.stream {
+            Stream::Plain(stream) => timeout(IDLE_MAX, stream.read_buf(&mut self.unread)).await??,
+            Stream::Encrypted(stream) => {
+                timeout(IDLE_MAX, stream.read_buf(&mut self.unread)).await??
+            }
             Stream::Gone => 0,
         };
-        self.unread.extend_from_slice(&buffer[..read]);
-        Ok(read)
+        Ok(self.unread.len() - before)
     }
 
     /// Sends `bytes`, with a pause between octets where there is one.
