@@ -10,10 +10,12 @@
 pub mod action;
 pub mod fact;
 pub mod facts;
+pub mod lookup;
 pub mod pattern;
 pub mod rule;
 pub mod size;
 pub mod stage;
+pub mod table;
 pub mod test;
 pub mod words;
 
@@ -25,4 +27,5 @@ pub use facts::{
 pub use pattern::Pattern;
 pub use rule::{Condition, Origin, Rule, Statement};
 pub use stage::Stage;
+pub use table::{Entries, Table};
 pub use test::{DomainPattern, Hours, Relation, Test, Value, Weekday, Word};

@@ -8,6 +8,7 @@ mod conditions;
 
 pub use actions::parse_action;
 pub use conditions::parse_test;
+pub(crate) use conditions::{has_text, network};
 
 /// Why words are no condition or action, and at which of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
