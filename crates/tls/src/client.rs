@@ -23,7 +23,7 @@ use crate::handshake;
 use crate::observed::{
     Anchor, Certificate, Distrust, Failure, FailureKind, Handshake, Verification,
 };
-use crate::provider::{self, Possession};
+use crate::provider::{self, Clock, Possession};
 use crate::requirement::{Level, Proof, Requirement, Versions};
 use crate::trust::{self, Roots};
 
@@ -55,6 +55,7 @@ pub struct Offer {
 pub struct Client {
     roots: Arc<Roots>,
     handshake_max: Duration,
+    clock: Arc<Clock>,
     configs: Mutex<HashMap<Key, Shared>>,
 }
 
@@ -148,7 +149,12 @@ impl Default for Offer {
 impl Client {
     /// A client that trusts `roots`.
     pub fn new(roots: Arc<Roots>) -> Self {
-        Self { roots, handshake_max: HANDSHAKE_MAX, configs: Mutex::new(HashMap::new()) }
+        Self {
+            roots,
+            handshake_max: HANDSHAKE_MAX,
+            clock: Arc::default(),
+            configs: Mutex::default(),
+        }
     }
 
     /// The same with another limit for a handshake.
@@ -176,6 +182,7 @@ impl Client {
         let shared = self.shared(offer)?;
         let name = ServerName::try_from(peer.host.clone())
             .map_err(|_| Failure::new(FailureKind::Handshake, "not a host name for TLS"))?;
+        self.clock.set(now);
         let shake = TlsConnector::from(Arc::clone(&shared.config)).connect(name.clone(), stream);
         let stream = tokio::time::timeout(self.handshake_max, shake)
             .await
@@ -242,8 +249,8 @@ impl Client {
         if let Some(shared) = configs.get(&key) {
             return Ok(shared.clone());
         }
-        let shared =
-            Shared::build(offer).map_err(|error| Failure::new(FailureKind::Impossible, error))?;
+        let shared = Shared::build(offer, &self.clock)
+            .map_err(|error| Failure::new(FailureKind::Impossible, error))?;
         if configs.len() >= CONFIGS_MAX {
             configs.clear();
         }
@@ -253,7 +260,7 @@ impl Client {
 }
 
 impl Shared {
-    fn build(offer: &Offer) -> Result<Self, Error> {
+    fn build(offer: &Offer, clock: &Arc<Clock>) -> Result<Self, Error> {
         let provider = provider::select(offer.versions, offer.suites.as_ref(), offer.hybrid)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&provider::protocol_versions(offer.versions))
@@ -267,6 +274,7 @@ impl Shared {
                 builder.with_client_cert_resolver(Arc::new(own))
             }
         };
+        config.time_provider = Arc::clone(clock) as Arc<_>;
         let sessions = offer.resume.then(|| Arc::new(ClientSessionMemoryCache::new(SESSIONS_MAX)));
         config.resumption = match &sessions {
             // Sessions of TLS 1.2 are not bound well enough to where they began (RFC 7627).

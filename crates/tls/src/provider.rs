@@ -1,11 +1,15 @@
 //! Cryptography: which suites and groups are used, and proof that a peer holds its key.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use mail::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, DigitallySignedStruct, PeerIncompatible, SignatureScheme,
     SupportedProtocolVersion,
@@ -56,6 +60,24 @@ pub(crate) fn protocol_versions(versions: Versions) -> Vec<&'static SupportedPro
             Version::Tls13 => &rustls::version::TLS13,
         })
         .collect()
+}
+
+/// The time as the last caller gave it: the library's own look at the time would be a
+/// second clock.
+#[derive(Debug, Default)]
+pub(crate) struct Clock(AtomicU64);
+
+impl Clock {
+    pub(crate) fn set(&self, now: Timestamp) {
+        self.0.store(u64::try_from(now.0).unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = Duration::from_millis(self.0.load(Ordering::Relaxed));
+        Some(UnixTime::since_unix_epoch(since))
+    }
 }
 
 /// Accepts every certificate and no wrong signature.

@@ -23,7 +23,7 @@ use crate::keyring::Keyring;
 use crate::observed::{
     Anchor, Certificate, Distrust, Failure, FailureKind, Handshake, Verification,
 };
-use crate::provider;
+use crate::provider::{self, Clock};
 use crate::requirement::{Proof, Versions};
 use crate::trust::Roots;
 
@@ -69,6 +69,7 @@ struct Profile {
     keyring: Arc<Keyring>,
     clients: Option<Arc<Roots>>,
     handshake_max: Duration,
+    clock: Arc<Clock>,
 }
 
 impl Settings {
@@ -128,6 +129,7 @@ impl Server {
                 let profile = self.profile(&hello);
                 (profile, profile.keyring.choose(&hello).map(|own| own.facts().sha256))
             };
+            profile.clock.set(now);
             let stream = started
                 .into_stream(Arc::clone(&profile.config))
                 .await
@@ -149,12 +151,6 @@ impl Server {
             .server_name()
             .and_then(|name| self.by_name.get(&name.to_ascii_lowercase()))
             .unwrap_or(&self.default)
-    }
-
-    /// The library's settings for clients that ask for `name`, for other drivers.
-    pub fn config(&self, name: Option<&str>) -> &Arc<ServerConfig> {
-        let named = name.and_then(|name| self.by_name.get(&name.to_ascii_lowercase()));
-        &named.unwrap_or(&self.default).config
     }
 }
 
@@ -183,11 +179,14 @@ impl Profile {
         config.ticketer = Ticketer::new().map_err(refused)?;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
         config.send_tls13_tickets = 1;
+        let clock = Arc::new(Clock::default());
+        config.time_provider = Arc::clone(&clock) as Arc<_>;
         Ok(Self {
             config: Arc::new(config),
             keyring: Arc::clone(&settings.keyring),
             clients,
             handshake_max: settings.handshake_max,
+            clock,
         })
     }
 
