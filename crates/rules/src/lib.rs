@@ -10,6 +10,7 @@
 pub mod action;
 pub mod fact;
 pub mod facts;
+pub mod force_encrypt;
 pub mod lookup;
 pub mod pattern;
 pub mod rule;
@@ -24,6 +25,7 @@ pub use fact::Fact;
 pub use facts::{
     AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, RecipientFacts,
 };
+pub use force_encrypt::ForceEncrypt;
 pub use pattern::Pattern;
 pub use rule::{Condition, Origin, Rule, Statement};
 pub use stage::Stage;

@@ -32,7 +32,10 @@ impl<T> DomainMap<T> {
 
     /// The values that cover `domain`, most specific pattern first: the name itself,
     /// then each parent. Values of one pattern come together.
-    pub fn covering<'a>(&'a self, domain: &'a Domain) -> impl Iterator<Item = &'a [T]> {
+    pub fn covering<'a, 'd>(
+        &'a self,
+        domain: &'d Domain,
+    ) -> impl Iterator<Item = &'a [T]> + use<'a, 'd, T> {
         domain
             .ancestors()
             .enumerate()

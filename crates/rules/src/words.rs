@@ -88,26 +88,26 @@ impl Problem {
 }
 
 /// Words read one after the other.
-struct Words<'a> {
+pub(crate) struct Words<'a> {
     words: &'a [&'a str],
     next: usize,
 }
 
 impl<'a> Words<'a> {
-    fn new(words: &'a [&'a str]) -> Self {
+    pub(crate) fn new(words: &'a [&'a str]) -> Self {
         Self { words, next: 0 }
     }
 
-    fn peek(&self) -> Option<&'a str> {
+    pub(crate) fn peek(&self) -> Option<&'a str> {
         self.words.get(self.next).copied()
     }
 
-    fn rest(&self) -> &'a [&'a str] {
+    pub(crate) fn rest(&self) -> &'a [&'a str] {
         self.words.get(self.next..).unwrap_or_default()
     }
 
     /// Steps over `words` if they come next.
-    fn take(&mut self, words: &str) -> bool {
+    pub(crate) fn take(&mut self, words: &str) -> bool {
         let count = words.split(' ').count();
         let found = self.rest().len() >= count
             && words.split(' ').zip(self.rest()).all(|(wanted, word)| wanted == *word);
@@ -117,14 +117,14 @@ impl<'a> Words<'a> {
         found
     }
 
-    fn word(&mut self, expected: &'static str) -> Result<&'a str, WordError> {
+    pub(crate) fn word(&mut self, expected: &'static str) -> Result<&'a str, WordError> {
         let word = self.peek().ok_or_else(|| self.wrong(Problem::Missing { expected }))?;
         self.next += 1;
         Ok(word)
     }
 
     /// The next word, read by `read`.
-    fn read<T, E: ToString>(
+    pub(crate) fn read<T, E: ToString>(
         &mut self,
         expected: &'static str,
         read: impl FnOnce(&'a str) -> Result<T, E>,
@@ -137,7 +137,7 @@ impl<'a> Words<'a> {
     }
 
     /// The next word must be one of these, each with its meaning.
-    fn one_of<T: Clone>(
+    pub(crate) fn one_of<T: Clone>(
         &mut self,
         expected: &'static str,
         choices: &[(&'static str, T)],
@@ -153,7 +153,7 @@ impl<'a> Words<'a> {
         })
     }
 
-    fn end(&self) -> Result<(), WordError> {
+    pub(crate) fn end(&self) -> Result<(), WordError> {
         match self.peek() {
             None => Ok(()),
             Some(word) => Err(self.wrong(Problem::TooMany { found: word.into() })),
@@ -161,7 +161,7 @@ impl<'a> Words<'a> {
     }
 
     /// A problem with the next word.
-    fn wrong(&self, problem: Problem) -> WordError {
+    pub(crate) fn wrong(&self, problem: Problem) -> WordError {
         WordError { word: self.next, problem }
     }
 }
