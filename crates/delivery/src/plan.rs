@@ -50,6 +50,16 @@ pub enum Place {
     Unix(PathBuf),
 }
 
+impl Target {
+    /// What people call it: its name, or the path of its socket.
+    pub fn name(&self) -> String {
+        match &self.place {
+            Place::Tcp(_) => self.host.to_string(),
+            Place::Unix(path) => path.display().to_string(),
+        }
+    }
+}
+
 impl Place {
     /// The address, if it has one.
     pub fn address(&self) -> Option<SocketAddr> {

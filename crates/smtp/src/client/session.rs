@@ -105,6 +105,7 @@ pub struct Session {
     greeting: Option<Reply>,
     reset_due: bool,
     transactions: u32,
+    replies: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -140,6 +141,7 @@ impl Session {
             greeting: None,
             reset_due: false,
             transactions: 0,
+            replies: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -172,6 +174,11 @@ impl Session {
     /// How many transactions were begun.
     pub fn transactions(&self) -> u32 {
         self.transactions
+    }
+
+    /// How many replies came. Each gives the peer new time for the next.
+    pub fn replies(&self) -> u64 {
+        self.replies
     }
 
     /// What is waited for.
@@ -320,6 +327,7 @@ impl Session {
     /// `alone`: nothing came after the reply.
     fn reply(&mut self, reply: Reply, alone: bool) {
         let phase = self.phase();
+        self.replies += 1;
         let before = self.outputs.len();
         let state = std::mem::replace(&mut self.state, State::Closed);
         self.state = match (state, reply.code()) {
