@@ -151,8 +151,10 @@ catalogue! {
         "The message has expired before this retry comes."
     RouteLoop 310 "A route leads back to this server"
         "Mail sent there would come back. Name the server that really keeps the mailboxes."
-    NobodyReadsPostmaster 311 "Nobody reads the postmaster's mail"
-        "The postmaster's domain is ours, and has neither mailboxes nor a route."
+    ImplicitOnRelayPort 311 "Implicit TLS on a port that speaks STARTTLS"
+        "Other servers (port 25) and mail programs (port 587) begin in the clear and ask for STARTTLS there; with implicit TLS they cannot connect."
+    LmtpOnSmtpPort 312 "LMTP on port 25"
+        "LMTP must not be spoken on port 25, where other servers expect SMTP (RFC 2033 section 5)."
 
     HostBitsSet 401 "A network has host bits set"
         "The address has bits outside the prefix, so it is not clear which network is meant. The help line offers the network that contains it; a single host is written without `/`."

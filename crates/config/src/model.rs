@@ -35,7 +35,7 @@ pub struct Config {
     pub authserv_id: Located<Domain>,
     /// The words after the name in the 220 greeting.
     pub greeting: Located<String>,
-    /// Which versions and suites are spoken unless a listener or rule says more.
+    /// Which versions are spoken unless a listener or rule says more.
     pub tls_policy: Located<TlsPolicy>,
     /// Clients that may relay without signing in; empty by default, loopback too.
     pub trusted_networks: Located<Vec<IpNet>>,
@@ -77,13 +77,14 @@ pub struct Config {
     pub sources: Sources,
 }
 
-/// `tls-policy`: which TLS is spoken where nothing else is said.
+/// `tls-policy`: which TLS is spoken where nothing else is said. The versions of
+/// listeners and of delivery already follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsPolicy {
-    /// TLS 1.3 and 1.2, forward secrecy and AEAD only.
+    /// TLS 1.3 and 1.2.
     Modern,
-    /// The same versions, with the wider choice of suites of Mozilla's "intermediate".
-    Intermediate,
+    /// TLS 1.3 only.
+    Strict,
 }
 
 /// `dns { }`
@@ -183,6 +184,10 @@ pub enum Recipients {
 pub struct Policy {
     /// The rules in order.
     pub rules: Vec<rules::Rule>,
+    /// The tables that rules look in.
+    pub tables: Vec<rules::Table>,
+    /// The Force Encrypt entries in order.
+    pub force_encrypt: Vec<rules::force_encrypt::Entry>,
 }
 
 /// `limits { }`: what one client may ask of the server.

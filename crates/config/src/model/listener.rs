@@ -45,7 +45,7 @@ pub struct ListenerTls {
     pub certificates_for: Vec<(Located<Domain>, String)>,
     /// The versions spoken.
     pub versions: Located<tls::Versions>,
-    /// The suites spoken; empty means those of `tls-policy`.
+    /// The suites spoken; empty means all that have forward secrecy and AEAD.
     pub suites: Located<Vec<tls::Suite>>,
     /// Whether clients are asked for a certificate.
     pub client_certificates: Located<ClientCertificates>,

@@ -1,0 +1,225 @@
+//! Checked statements to the model, and the checks that look at more than one directive.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use mail::{Address, Domain};
+
+use crate::check::{Checked, Checker, Section};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::load::List;
+use crate::located::Located;
+use crate::model::{Config, TlsPolicy};
+use crate::schema::{Context, TOP};
+use crate::source::{Sources, Span};
+use crate::tree::Statement;
+use crate::world::World;
+use names::{Named, Names};
+
+mod certificate;
+mod domain;
+mod limits;
+mod listener;
+mod lists;
+mod names;
+mod policy;
+mod sending;
+mod small;
+mod words;
+
+/// What the parts of a configuration are built with.
+pub(crate) struct Builder<'s> {
+    pub sources: &'s Sources,
+    pub world: &'s dyn World,
+    pub lists: &'s [List],
+    pub diagnostics: Vec<Diagnostic>,
+    names: Names,
+}
+
+/// What many parts need of the directives outside all blocks.
+pub(crate) struct Basics {
+    pub hostname: Located<Domain>,
+    pub data: Located<PathBuf>,
+    pub tls_policy: Located<TlsPolicy>,
+}
+
+/// The configuration that statements make, if they make one, and what is wrong with them.
+pub(crate) fn config(
+    sources: &Sources,
+    statements: &[Statement],
+    lists: &[List],
+    world: &dyn World,
+) -> (Option<Config>, Vec<Diagnostic>) {
+    let mut checker = Checker::new(sources);
+    let top = checker.section(&TOP, statements, None);
+    let diagnostics = checker.diagnostics;
+    let names = Names::of(&top);
+    let mut builder = Builder { sources, world, lists, diagnostics, names };
+    let config = builder.config(&top);
+    (config, builder.diagnostics)
+}
+
+/// A section of a block that is not written: all defaults.
+fn nothing(context: &'static Context) -> Section<'static> {
+    Section::empty(context)
+}
+
+impl Builder<'_> {
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub(crate) fn error(&mut self, code: Code, span: Span, message: impl Into<String>) {
+        self.report(Diagnostic::error(code, span, message));
+    }
+
+    /// Every part is built, so that every finding is there, before any is asked for.
+    fn config(&mut self, top: &Section<'_>) -> Option<Config> {
+        let tls_policy = top.value::<&str>("tls-policy").map(|policy| {
+            policy.map(|word| match word {
+                "strict" => TlsPolicy::Strict,
+                _ => TlsPolicy::Modern,
+            })
+        });
+        // A name in place of a missing one lets the other parts be checked.
+        let hostname = top
+            .value("hostname")
+            .or_else(|| Domain::parse("localhost").ok().map(Located::default_value));
+        let basics =
+            Basics { hostname: hostname?, data: top.value("data")?, tls_policy: tls_policy? };
+        let limits = self.limits(&top.section_or_default("limits", &crate::schema::LIMITS), None);
+        let certificates = self.certificates(top, &basics);
+        let credentials = self.all_credentials(top);
+        let listeners = self.listeners(top, &basics, limits.as_ref());
+        let domains = self.domains(top, &basics, &listeners);
+        let rate_classes = self.rate_classes(top);
+        let delivery = self.delivery(top, &basics);
+        let queue = self.queue(top);
+        let policy = self.policy(top);
+        let control = self.control(top, &basics);
+        let config = Config {
+            postmaster: postmaster(top, &basics)?,
+            authserv_id: top.value("authserv-id").unwrap_or_else(|| derived(&basics.hostname)),
+            greeting: top.value("greeting")?,
+            tls_policy: basics.tls_policy,
+            trusted_networks: self.networks(top, "trusted-networks"),
+            dns: self.dns(top)?,
+            hosts: self.hosts(top),
+            mx: self.mx(top),
+            ca_bundle: self.readable(top.value("ca-bundle")),
+            credentials,
+            certificates,
+            listeners,
+            domains,
+            policy,
+            limits: limits?,
+            timeouts: self.timeouts(top)?,
+            queue: queue?,
+            delivery: delivery?,
+            rate_classes,
+            evidence: self.evidence(top)?,
+            log: self.log(top)?,
+            control,
+            hostname: basics.hostname,
+            data: basics.data,
+            sources: self.sources.clone(),
+        };
+        self.certificates_of_listeners(&config);
+        self.unused_names();
+        Some(config)
+    }
+
+    fn certificates_of_listeners(&mut self, config: &Config) {
+        for tls in config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+            if let Some(span) = tls.certificate.span {
+                self.uses(Named::Certificate, &tls.certificate, span);
+            }
+            for (host, name) in &tls.certificates_for {
+                if let Some(span) = host.span {
+                    self.uses(Named::Certificate, name, span);
+                }
+            }
+        }
+    }
+
+    /// The networks of a directive, each named once.
+    pub(crate) fn networks(&mut self, section: &Section<'_>, name: &str) -> Located<Vec<IpNet>> {
+        let Some(item) = section.find(name) else { return Located::default_value(Vec::new()) };
+        let networks: Vec<Located<IpNet>> =
+            (0..=1).flat_map(|argument| item.arguments(argument)).collect();
+        self.overlaps(&networks);
+        let values = networks.into_iter().map(|network| network.value).collect();
+        Located::at(values, item.statement.head())
+    }
+
+    /// Names networks that are there twice or within one another.
+    pub(crate) fn overlaps(&mut self, networks: &[Located<IpNet>]) {
+        for (at, later) in networks.iter().enumerate() {
+            let covered = |earlier: &&Located<IpNet>| {
+                earlier.contains(&later.value) || later.contains(&earlier.value)
+            };
+            let Some(earlier) = networks[..at].iter().find(covered) else { continue };
+            let (Some(span), Some(first)) = (later.span, earlier.span) else { continue };
+            let diagnostic = if later.value == earlier.value {
+                let message = format!("{} is there twice", self.sources.text(span));
+                Diagnostic::error(Code::DuplicateEntry, span, message)
+            } else {
+                let message = format!("{} and {} overlap", later.value, earlier.value);
+                Diagnostic::warning(Code::TablesOverlap, span, message)
+            };
+            self.report(diagnostic.related(first, "the other one"));
+        }
+    }
+
+    /// Reports a file that must be there and is not, on the machine where it will be needed.
+    pub(crate) fn readable(&mut self, path: Option<Located<PathBuf>>) -> Option<Located<PathBuf>> {
+        let path = path?;
+        if self.world.is_where_it_will_run()
+            && let Err(error) = self.world.read(&path, 1)
+            && let Some(span) = path.span
+        {
+            let message = format!("cannot read {}: {error}", path.display());
+            self.error(Code::FileUnreadable, span, message);
+        }
+        Some(path)
+    }
+
+    /// Reports a name that is given twice among things of one kind.
+    pub(crate) fn unique<T: PartialEq>(
+        &mut self,
+        what: &str,
+        names: impl IntoIterator<Item = Located<T>>,
+    ) where
+        T: std::fmt::Display,
+    {
+        let mut seen: Vec<Located<T>> = Vec::new();
+        for name in names {
+            let earlier = seen.iter().find(|earlier| **earlier == name);
+            if let (Some(earlier), Some(span)) = (earlier.and_then(|e| e.span), name.span) {
+                let message = format!("there are two of the same {what}: {}", name.value);
+                let diagnostic = Diagnostic::error(Code::DefinedTwice, span, message)
+                    .related(earlier, "the first one");
+                self.report(diagnostic);
+            }
+            seen.push(name);
+        }
+    }
+}
+
+fn postmaster(top: &Section<'_>, basics: &Basics) -> Option<Located<Address>> {
+    top.value("postmaster").or_else(|| {
+        let address = Address::new("postmaster", basics.hostname.value.clone()).ok()?;
+        Some(Located::default_value(address))
+    })
+}
+
+/// The same value where it is only a default.
+pub(crate) fn derived<T: Clone>(value: &Located<T>) -> Located<T> {
+    Located::default_value(value.value.clone())
+}
+
+/// The name a block begins with.
+pub(crate) fn name_of(item: &Checked<'_>) -> Option<Located<String>> {
+    item.argument(0)
+}

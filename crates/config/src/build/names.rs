@@ -1,0 +1,108 @@
+//! Names that are given in one place and used in another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Builder;
+use crate::check::Section;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::located::Located;
+use crate::source::Span;
+
+/// What a name is the name of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Named {
+    Certificate,
+    Credentials,
+    Listener,
+    RateClass,
+    Table,
+}
+
+impl Named {
+    const ALL: [Self; 5] =
+        [Self::Certificate, Self::Credentials, Self::Listener, Self::RateClass, Self::Table];
+
+    /// The directive that gives the name.
+    const fn directive(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Credentials => "credentials",
+            Self::Listener => "listener",
+            Self::RateClass => "rate-class",
+            Self::Table => "table",
+        }
+    }
+
+    /// Whether a name that nobody uses is worth a warning.
+    const fn is_for_use(self) -> bool {
+        match self {
+            Self::Certificate | Self::Credentials | Self::RateClass | Self::Table => true,
+            Self::Listener => false,
+        }
+    }
+}
+
+/// The names that are given, and which of them are used.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    given: BTreeMap<(Named, String), Span>,
+    used: BTreeSet<(Named, String)>,
+}
+
+impl Names {
+    /// The names given outside all blocks.
+    pub(crate) fn of(top: &Section<'_>) -> Self {
+        let mut names = Self::default();
+        for named in Named::ALL {
+            for item in top.all(named.directive()) {
+                let Some(Located { value, span: Some(span) }) = item.argument::<String>(0) else {
+                    continue;
+                };
+                names.given.entry((named, value)).or_insert(span);
+            }
+        }
+        names
+    }
+}
+
+impl Builder<'_> {
+    /// Notes that a name is used at a place; a name that is not given is an error there.
+    pub(crate) fn uses(&mut self, named: Named, name: &str, span: Span) {
+        let key = (named, name.to_owned());
+        if self.names.given.contains_key(&key) {
+            self.names.used.insert(key);
+            return;
+        }
+        let given: Vec<&str> = self
+            .names
+            .given
+            .keys()
+            .filter(|(other, _)| *other == named)
+            .map(|(_, name)| name.as_str())
+            .collect();
+        let what = named.directive();
+        let message = format!("there is no {what} named \"{name}\"");
+        let mut diagnostic = Diagnostic::error(Code::UnknownName, span, message);
+        diagnostic = if given.is_empty() {
+            diagnostic.help(format!("write a block: {what} {name} {{ ... }}"))
+        } else {
+            diagnostic.suggest(name, &given)
+        };
+        self.report(diagnostic);
+    }
+
+    /// Warns of names that are given and never used.
+    pub(crate) fn unused_names(&mut self) {
+        let Names { given, used } = &self.names;
+        let unused: Vec<Diagnostic> = given
+            .iter()
+            .filter(|(key, _)| key.0.is_for_use() && !used.contains(*key))
+            .map(|((named, name), span)| {
+                let message = format!("nothing uses {} {name}", named.directive());
+                Diagnostic::warning(Code::Unused, *span, message)
+            })
+            .collect();
+        self.diagnostics.extend(unused);
+    }
+}
