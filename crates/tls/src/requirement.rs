@@ -85,7 +85,8 @@ pub struct Requirement {
     pub versions: Versions,
     /// The suites that will do; `None` is every suite.
     pub suites: Option<BTreeSet<Suite>>,
-    /// Each choice must be met. An empty set at [`Level::Authenticated`] asks for any proof.
+    /// Each choice must be met. An empty set at [`Level::Authenticated`] is the same as
+    /// [`Proofs::any`].
     pub proofs: BTreeSet<Proofs>,
     /// How well the name that web PKI verifies must itself be known.
     pub anchor: Anchor,
@@ -120,12 +121,12 @@ impl Requirement {
 
     /// A proven peer or not at all; web PKI, MTA-STS or DANE will do as proof.
     pub fn authenticated() -> Self {
-        Self::proven_by(Proofs { web_pki: true, mta_sts: true, dane: true, pins: BTreeSet::new() })
+        Self::proven_by(Proofs::any())
     }
 
     /// A peer proven by one of `proofs`.
     pub fn proven_by(proofs: Proofs) -> Self {
-        Self { proofs: BTreeSet::from([proofs]), ..Self::at(Level::Authenticated) }
+        Self { proofs: BTreeSet::from([proofs.in_one_form()]), ..Self::at(Level::Authenticated) }
     }
 
     /// A peer that shows a certificate or public key with one of these fingerprints.
@@ -162,9 +163,17 @@ impl Requirement {
             level: self.level.max(other.level),
             versions: self.versions.intersection(other.versions),
             suites,
-            proofs: without_implied(&self.proofs | &other.proofs),
+            proofs: without_implied(&(&self.choices() | &other.choices())),
             anchor: self.anchor.max(other.anchor),
         }
+    }
+
+    /// The choices of proofs, where none is written too.
+    fn choices(&self) -> BTreeSet<Proofs> {
+        if self.level == Level::Authenticated && self.proofs.is_empty() {
+            return BTreeSet::from([Proofs::any()]);
+        }
+        self.proofs.clone()
     }
 
     /// Whether everything that meets this requirement also meets `other`.
@@ -179,9 +188,10 @@ impl Requirement {
     }
 }
 
-/// Drops every choice that a narrower choice in the set already implies, so that
-/// equal requirements are equal values.
-fn without_implied(all: BTreeSet<Proofs>) -> BTreeSet<Proofs> {
+/// Brings every choice into its one form and drops those that a narrower choice in
+/// the set already implies, so that equal requirements are equal values.
+fn without_implied(all: &BTreeSet<Proofs>) -> BTreeSet<Proofs> {
+    let all: BTreeSet<_> = all.iter().map(Proofs::in_one_form).collect();
     all.iter()
         .filter(|choice| !all.iter().any(|other| other != *choice && other.is_within(choice)))
         .cloned()
@@ -189,6 +199,11 @@ fn without_implied(all: BTreeSet<Proofs>) -> BTreeSet<Proofs> {
 }
 
 impl Proofs {
+    /// Web PKI, MTA-STS or DANE.
+    pub fn any() -> Self {
+        Self { web_pki: true, dane: true, ..Self::default() }
+    }
+
     /// Whether every proof accepted here is accepted by `wider`.
     ///
     /// MTA-STS is web PKI with a listed name, so it lies within web PKI.
@@ -197,6 +212,12 @@ impl Proofs {
             && (!self.mta_sts || wider.mta_sts || wider.web_pki)
             && (!self.dane || wider.dane)
             && self.pins.is_subset(&wider.pins)
+    }
+
+    /// The same choice without what another part of it implies: web PKI accepts any
+    /// name, so it says all that MTA-STS says.
+    fn in_one_form(&self) -> Self {
+        Self { mta_sts: self.mta_sts && !self.web_pki, ..self.clone() }
     }
 
     /// The kinds accepted.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::algorithm::Suite;
 use crate::demand::{Demands, Source, Standing};
-use crate::observed::{Anchor, Distrust, Failure, Handshake, Observed, Plaintext, Verification};
+use crate::observed::{
+    Anchor, Distrust, Failure, FailureKind, Handshake, Observed, Plaintext, Verification,
+};
 use crate::requirement::{Level, Proof, Proofs, Requirement, Version, Versions};
 
 /// Demands set against an observation. Kept as evidence either way.
@@ -94,7 +96,8 @@ pub enum Protection {
 /// Sets `observed` against `demands`. Pure, total, and the only place that decides.
 ///
 /// [`Observed::Failed`] is met where nothing above [`Level::Opportunistic`] is
-/// demanded: the mail may then go over a new connection in the clear.
+/// demanded: the mail may then go over a new connection in the clear. Failed DNS is
+/// the exception, for what is demanded is then itself unknown.
 pub fn judge(demands: &Demands, observed: &Observed) -> Verdict {
     let required = demands.joined();
     let outcome = match shortfall(&required, observed) {
@@ -125,6 +128,11 @@ pub fn judge(demands: &Demands, observed: &Observed) -> Verdict {
 
 /// The first thing missing, in the order in which a person would ask.
 fn shortfall(required: &Requirement, observed: &Observed) -> Option<Shortfall> {
+    if let Observed::Failed(failure) = observed
+        && failure.kind == FailureKind::Dns
+    {
+        return Some(Shortfall::Failed(failure.clone()));
+    }
     if required.level < Level::Encrypted {
         return None;
     }
@@ -143,10 +151,6 @@ fn shortfall(required: &Requirement, observed: &Observed) -> Option<Shortfall> {
     }
     if required.level < Level::Authenticated {
         return None;
-    }
-    if required.proofs.is_empty() {
-        let any = Proofs { web_pki: true, mta_sts: true, dane: true, ..Proofs::default() };
-        return unproven(&any, required.anchor, handshake);
     }
     required.proofs.iter().find_map(|choice| unproven(choice, required.anchor, handshake))
 }
@@ -274,16 +278,16 @@ impl Shortfall {
         match self {
             Self::Failed(failure) | Self::InClear(Plaintext::AfterFailure(failure)) => {
                 match failure.kind {
-                    crate::FailureKind::Dns => Status::new(4, 4, 3),
-                    crate::FailureKind::NoCommonGround | crate::FailureKind::Impossible => {
+                    FailureKind::Dns => Status::new(4, 4, 3),
+                    FailureKind::NoCommonGround | FailureKind::Impossible => {
                         Status::new(class, 7, 10)
                     }
-                    crate::FailureKind::Handshake
-                    | crate::FailureKind::Signature
-                    | crate::FailureKind::ClientCertificate
-                    | crate::FailureKind::Closed
-                    | crate::FailureKind::Timeout
-                    | crate::FailureKind::Injected => Status::new(class, 7, 5),
+                    FailureKind::Handshake
+                    | FailureKind::Signature
+                    | FailureKind::ClientCertificate
+                    | FailureKind::Closed
+                    | FailureKind::Timeout
+                    | FailureKind::Injected => Status::new(class, 7, 5),
                 }
             }
             Self::InClear(_) | Self::Version { .. } | Self::Suite { .. } => {
