@@ -1,1 +1,67 @@
 //! The only crate that knows a database: rows in SQLite, bodies in blobs.
+//!
+//! [`Store`] offers what the server does with mail, not a query builder:
+//! [`accept`](Store::accept) a message, [`claim_due`](Store::claim_due) work,
+//! [`settle`](Store::settle) an attempt, and the questions of an operator
+//! ([`trace`](Store::trace), [`queue_page`](Store::queue_page), [`stats`](Store::stats)).
+//!
+//! ```text
+//!  accept ─┐                       ┌─ rows, one transaction ─┐
+//!  settle ─┼─▶ writer: a batch ─▶ segments synced ─▶ COMMIT ─┴─▶ Synced<T> to each caller
+//!  claim  ─┘     of ≤ 256 jobs
+//! ```
+//!
+//! One thread writes and commits whatever waits; a reply is given only after
+//! the commit, as a [`Synced`], which nothing outside this crate can make.
+//! A queue entry that is being delivered is held under a [`Lease`], which only
+//! this crate makes and which settling consumes.
+//!
+//! Deliberately absent: clocks (every instant is passed in), sockets, the
+//! meaning of the JSON it carries (facts, recipients, evidence payloads).
+
+mod accept;
+mod account;
+mod body;
+pub mod chain;
+mod claim;
+pub mod disk;
+mod error;
+mod evidence;
+mod ledger;
+mod lock;
+mod model;
+mod operate;
+mod options;
+mod probe;
+mod queue_view;
+mod reader;
+mod revision;
+mod schema;
+mod segment;
+mod setting;
+mod settle;
+mod store;
+mod synced;
+mod tally;
+mod trace;
+mod transaction;
+mod wal;
+mod writer;
+
+pub use account::{AccountRow, DomainRow};
+pub use body::{BODY_IN_MEMORY_MAX_OCTETS, Body, BodyReader, BodyWriter};
+pub use error::StoreError;
+pub use evidence::{Checkpoint, EvidenceRow};
+pub use ledger::{Imbalance, Ledger};
+pub use model::{
+    Accept, Accepted, BlobId, Claim, Claimed, Ending, EntryId, Evidence, Hold, Lease, NewEntry,
+    Refusal, Remaining, Settle, Settled, Start,
+};
+pub use operate::{Change, Changed};
+pub use options::Options;
+pub use probe::ProbeRow;
+pub use queue_view::{Destination, EntryRow, EntryState, EntryStateKind, QueueFilter, Stats};
+pub use revision::{NewRevision, RevisionRow};
+pub use store::Store;
+pub use synced::Synced;
+pub use trace::{MessageRow, TraceQuery};
