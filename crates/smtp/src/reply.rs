@@ -7,8 +7,9 @@ use mail::Status;
 
 /// The longest reply line written or kept whole, in octets with its CRLF (RFC 5321 section 4.5.3.1.5).
 pub const LINE_MAX_OCTETS: usize = 512;
-/// The longest reply line read from a peer, in octets: more than the standard allows, not endless.
-pub const PEER_LINE_MAX_OCTETS: usize = 4_096;
+/// The longest reply line read from a peer, in octets: room for the longest challenge of an
+/// AUTH exchange (RFC 4954 section 4), not endless.
+pub const PEER_LINE_MAX_OCTETS: usize = 16_384;
 /// The most lines in one reply, written or read.
 pub const LINES_MAX: usize = 128;
 /// The most text of one reply kept from a peer, in octets.
@@ -115,14 +116,18 @@ impl Reply {
     }
 }
 
-/// The wire form: each line with code and status, at most [`LINE_MAX_OCTETS`],
-/// CRLF at its end. Control characters become spaces and what is not ASCII `?`,
+/// The wire form: each line with code and status, at most [`LINE_MAX_OCTETS`] (a
+/// challenge, 334, is never cut), CRLF at its end. Control characters become spaces and what is not ASCII `?`,
 /// so that no text can make a line of its own.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clean = sanitized(&self.text);
-        let mut pieces =
-            clean.split('\n').flat_map(|line| Pieces(Some(line))).take(LINES_MAX).peekable();
+        let piece_max = if self.code == 334 { usize::MAX } else { LINE_TEXT_MAX_OCTETS };
+        let mut pieces = clean
+            .split('\n')
+            .flat_map(|line| Pieces { rest: Some(line), max: piece_max })
+            .take(LINES_MAX)
+            .peekable();
         while let Some(piece) = pieces.next() {
             let separator = if pieces.peek().is_some() { '-' } else { ' ' };
             write!(f, "{}{separator}", self.code)?;
@@ -149,19 +154,21 @@ fn sanitized(text: &str) -> Cow<'_, str> {
 }
 
 /// Cuts an ASCII line where it is too long, at a space where there is one.
-struct Pieces<'a>(Option<&'a str>);
+struct Pieces<'a> {
+    rest: Option<&'a str>,
+    max: usize,
+}
 
 impl<'a> Iterator for Pieces<'a> {
     type Item = &'a str;
     fn next(&mut self) -> Option<&'a str> {
-        let line = self.0?;
-        if line.len() <= LINE_TEXT_MAX_OCTETS {
-            self.0 = None;
-            return Some(line);
+        let line = self.rest?;
+        if line.len() <= self.max {
+            return self.rest.take();
         }
-        let space = line[..LINE_TEXT_MAX_OCTETS].rfind(' ').filter(|&at| at > 0);
-        let (head, rest) = line.split_at(space.unwrap_or(LINE_TEXT_MAX_OCTETS));
-        self.0 = Some(rest.trim_start());
+        let space = line[..self.max].rfind(' ').filter(|&at| at > 0);
+        let (head, rest) = line.split_at(space.unwrap_or(self.max));
+        self.rest = Some(rest.trim_start());
         Some(head)
     }
 }
@@ -368,7 +375,7 @@ mod tests {
             assert_eq!(read_all(bytes), Err(wrong), "{}", bytes.escape_ascii());
         }
         assert_eq!(read_all(&b"250-x\r\n".repeat(LINES_MAX + 1)), Err(ReplyError::TooLong));
-        assert_eq!(read_all(&[b'2'; PEER_LINE_MAX_OCTETS + 1]), Err(ReplyError::TooLong));
+        assert_eq!(read_all(&b"2".repeat(PEER_LINE_MAX_OCTETS + 1)), Err(ReplyError::TooLong));
     }
 
     #[test]
