@@ -238,3 +238,48 @@ pub const LEAF_DAYS: u32 = 90;
 pub const AUTHORITY_DAYS: u32 = 3650;
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const ORIGIN: &str = "the local authority";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::Roots;
+
+    const NOW: Timestamp = Timestamp(1_772_445_731_042);
+
+    #[test]
+    fn an_authority_read_back_issues_what_those_trust_who_trusted_it_before() {
+        let (authority, kept) = Authority::create("Local authority", NOW).unwrap();
+        let roots = Roots::only([authority.certificate_pem()]).unwrap();
+        let again = Authority::from_pem(&kept.chain_pem, &kept.key_pem).unwrap();
+        let identity = again
+            .issue(&Leaf::new(["mail.ours.example", "127.0.0.1"], NOW))
+            .and_then(|issued| issued.identity())
+            .unwrap();
+        assert_eq!(roots.check_server(&identity.certified().cert, NOW), Ok(()));
+        assert_eq!(roots.check_client(&identity.certified().cert, NOW), Ok(()));
+        let other = Authority::create("Local authority", NOW).unwrap().1;
+        assert!(Authority::from_pem(&kept.chain_pem, &other.key_pem).is_err());
+    }
+
+    #[test]
+    fn what_is_no_name_gets_no_certificate() {
+        let authority = Authority::create("Local authority", NOW).unwrap().0;
+        assert!(authority.issue(&Leaf::new(Vec::<String>::new(), NOW)).is_err());
+        assert!(authority.issue(&Leaf::new(["bücher.example"], NOW)).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_its_owners_alone_from_the_first_octet() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("authority.key");
+        for text in ["first", "second"] {
+            write_secret(&path, text).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let error = write_secret(&folder.path().join("no/such/file"), "").unwrap_err();
+        assert!(error.to_string().starts_with("cannot write "), "{error}");
+    }
+}

@@ -311,3 +311,133 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const EXPIRY_NOTICE_DAYS: i64 = 21;
 const NAMES_MAX: usize = 32;
 const TEXT_MAX_CHARS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use x509_parser::der_parser::parse_der;
+
+    use super::*;
+    use crate::authority::{Authority, Issued, Leaf};
+
+    const NOW: Timestamp = Timestamp(1_772_445_731_042);
+
+    fn issued(names: &[&str]) -> Issued {
+        let authority = Authority::create("Lab", NOW).unwrap().0;
+        authority.issue(&Leaf::new(names.iter().copied(), NOW)).unwrap()
+    }
+
+    fn load(chain: &str, key: &str) -> Result<Identity, String> {
+        Identity::from_pem(chain.as_bytes(), "mx.pem", key.as_bytes(), "mx.key")
+            .map_err(|error| error.to_string())
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    }
+
+    /// The key inside a PKCS#8 envelope (RFC 5958 section 2).
+    fn inner(pkcs8: &[u8]) -> Vec<u8> {
+        let (_, envelope) = parse_der(pkcs8).unwrap();
+        envelope.as_sequence().unwrap()[2].as_slice().unwrap().to_vec()
+    }
+
+    #[test]
+    fn keys_are_read_in_each_form_that_tools_write() {
+        let leaf = issued(&["mx1.bank.example", "192.0.2.8", "2001:db8::8"]);
+        let identity = load(&leaf.chain_pem, &leaf.key_pem).unwrap();
+        assert_eq!(identity.facts().names, ["mx1.bank.example", "192.0.2.8", "2001:db8::8"]);
+        assert_eq!(identity.facts().subject, "CN=mx1.bank.example");
+        assert_eq!(identity.facts().issuer, "CN=Lab");
+        let key = rcgen::KeyPair::from_pem(&leaf.key_pem).unwrap();
+        let sec1 = pem("EC PRIVATE KEY", &inner(&key.serialize_der()));
+        assert!(load(&leaf.chain_pem, &sec1).is_ok());
+        let both = format!("{}{}", leaf.key_pem, leaf.chain_pem);
+        assert!(load(&both, &both).is_ok());
+
+        let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let params = rcgen::CertificateParams::new(vec!["mx1.bank.example".to_owned()]).unwrap();
+        let chain = params.self_signed(&rsa).unwrap().pem();
+        let pkcs1 = pem("RSA PRIVATE KEY", &inner(&rsa.serialize_der()));
+        for key in [rsa.serialize_pem(), pkcs1] {
+            assert!(load(&chain, &key).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_the_file_and_the_way_out() {
+        let (leaf, other) = (issued(&["mx1.bank.example"]), issued(&["mx1.bank.example"]));
+        let refused = |chain: &str, key: &str| load(chain, key).unwrap_err();
+        let (chain, key) = (leaf.chain_pem.as_str(), leaf.key_pem.as_str());
+        for (error, words) in [
+            (
+                refused(chain, &other.key_pem),
+                "mx.key does not belong to the first certificate in mx",
+            ),
+            (refused(key, key), "mx.pem holds no certificate"),
+            (refused(chain, chain), "mx.key holds no private key"),
+            (refused("", ""), "mx.pem holds no certificate"),
+            (refused(chain, &pem("ENCRYPTED PRIVATE KEY", b"x")), "has a passphrase"),
+            (refused(chain, &pem("PRIVATE KEY", b"x")), "take ECDSA P-256"),
+            (refused(&pem("CERTIFICATE", b"x"), key), "mx.pem cannot be read: not a certificate"),
+            (refused(&chain[..chain.len() - 30], key), "mx.pem cannot be read: not valid PEM"),
+            (refused(&" ".repeat(PEM_MAX_OCTETS + 1), key), "larger than any certificate file"),
+        ] {
+            assert!(error.contains(words), "{error}");
+        }
+        let missing = Identity::load(Path::new("/nowhere/mx.pem"), Path::new("mx.key"));
+        assert!(missing.unwrap_err().to_string().starts_with("cannot read /nowhere/mx.pem"));
+    }
+
+    #[test]
+    fn an_administrator_hears_of_the_end_in_time() {
+        let leaf = issued(&["mx1.bank.example"]);
+        let identity = load(&leaf.chain_pem, &leaf.key_pem).unwrap();
+        let after = |days: i64| {
+            let warnings = identity.warnings(Timestamp(NOW.0 + days * DAY_MS));
+            warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(after(0), "");
+        assert_eq!(after(68), "");
+        assert_eq!(after(70), "the certificate ends in 19 days");
+        assert_eq!(after(89), "the certificate ends within a day");
+        assert!(after(91).starts_with("the certificate expired on 2026-05-31T"), "{}", after(91));
+        assert!(after(-1).contains("check the clock"));
+    }
+
+    #[test]
+    fn a_chain_out_of_order_is_noticed() {
+        let authority = Authority::create("Lab", NOW).unwrap().0;
+        let stranger = Authority::create("Stranger", NOW).unwrap().0;
+        let leaf = authority.issue(&Leaf::new(["mx1.bank.example"], NOW)).unwrap();
+        let with = |issuer: &str| {
+            let chain = format!("{}{issuer}", leaf.chain_pem);
+            load(&chain, &leaf.key_pem).unwrap().warnings(NOW)
+        };
+        assert_eq!(with(authority.certificate_pem()), []);
+        let subject = "CN=mx1.bank.example".to_owned();
+        assert_eq!(with(stranger.certificate_pem()), [Warning::ChainBroken { subject }]);
+    }
+
+    #[test]
+    fn what_a_stranger_sends_as_a_certificate_is_kept_as_facts_and_harms_no_log() {
+        let facts = Certificate::of_peer(b"no certificate\r\n");
+        assert_eq!(facts.sha256, facts.spki_sha256);
+        assert!(facts.subject.starts_with("not a certificate"));
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "evil\r\nsecurity: fake");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let facts = Certificate::of_peer(params.self_signed(&key).unwrap().der());
+        assert!(!facts.subject.contains(['\r', '\n']), "{}", facts.subject);
+        assert!(Certificate::of_peer(&[0x30; 70_000]).subject.len() <= 1100);
+    }
+
+    #[test]
+    fn the_key_never_shows() {
+        let leaf = issued(&["mx1.bank.example"]);
+        let shown = format!("{:?} {:?}", leaf, leaf.identity().unwrap());
+        assert!(!shown.contains("PRIVATE KEY") && !shown.to_lowercase().contains("key_pem"));
+    }
+}

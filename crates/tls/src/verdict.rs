@@ -317,7 +317,7 @@ impl fmt::Display for Verdict {
             Level::Encrypted => "Encrypted",
             Level::Authenticated => "Authenticated",
         };
-        write!(f, "{level}, because {}", self.because_of())?;
+        write!(f, "{level}, {}", self.cause())?;
         for (demand, standing) in self.demands.standings() {
             match standing {
                 Standing::Binding => {}
@@ -334,11 +334,12 @@ impl fmt::Display for Verdict {
 }
 
 impl Verdict {
-    fn because_of(&self) -> String {
-        if self.demands.deciding().is_empty() {
-            return "nothing asks for it".to_owned();
+    fn cause(&self) -> String {
+        match self.demands.deciding()[..] {
+            [] => "since nothing asks for it".to_owned(),
+            [Source::Default] => "by default".to_owned(),
+            _ => format!("because {}", self.because()),
         }
-        self.because()
     }
 }
 
@@ -407,5 +408,229 @@ impl fmt::Display for Protection {
             Self::NotSent => "NOT SENT",
             Self::Local => "LOCAL",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::demand::{Demand, MtaStsMode};
+    use crate::fingerprint::Fingerprint;
+    use crate::observed::Certificate;
+
+    fn force_encrypt() -> Source {
+        Source::ForceEncrypt { entry: "bank.example".to_owned(), line: 12 }
+    }
+
+    fn seen(verification: Verification) -> Observed {
+        let leaf = Certificate {
+            sha256: Fingerprint::of(b"certificate"),
+            spki_sha256: Fingerprint::of(b"key"),
+            subject: "CN=mx1.bank.example".to_owned(),
+            issuer: "CN=Some CA".to_owned(),
+            names: vec!["mx1.bank.example".to_owned()],
+            not_before: mail::Timestamp(0),
+            not_after: mail::Timestamp(1),
+        };
+        Observed::Encrypted(Box::new(Handshake {
+            version: Version::Tls13,
+            suite: Suite(0x1302),
+            group: Some(crate::Group::X25519_MLKEM768),
+            sni: None,
+            alpn: None,
+            resumed: false,
+            peer_chain: vec![leaf],
+            verification,
+            own_certificate: None,
+        }))
+    }
+
+    fn trusted(anchor: Anchor, by: Proof) -> Observed {
+        let name = "mx1.bank.example".to_owned();
+        seen(Verification::Trusted { name, anchor, by: BTreeSet::from([by]) })
+    }
+
+    fn untrusted(reason: Distrust) -> Observed {
+        seen(Verification::Untrusted { name: "mx1.bank.example".to_owned(), reason })
+    }
+
+    fn check(demands: &Demands, observed: &Observed, words: &Expect) {
+        let verdict = judge(demands, observed);
+        let mut text = format!("{verdict}\n{}", verdict.protection);
+        if let (Some(shortfall), Some(explanation)) = (verdict.shortfall(), verdict.explanation()) {
+            text.push_str(&format!(" {}\n{explanation}", shortfall.status()));
+        }
+        words.assert_eq(&text);
+    }
+
+    #[test]
+    fn a_met_demand_says_who_asked_and_what_was_proven() {
+        let opportunistic = Demands::by_default(Requirement::opportunistic());
+        let verified = opportunistic.clone().and(force_encrypt(), Requirement::authenticated());
+        check(
+            &verified,
+            &trusted(Anchor::RecipientDomain, Proof::WebPki),
+            &expect![[r#"
+            Authenticated, because Force Encrypt "bank.example" (line 12); met: TLS 1.3, certificate verified for mx1.bank.example by web PKI
+            PROVEN"#]],
+        );
+        check(
+            &opportunistic,
+            &untrusted(Distrust::SelfSigned),
+            &expect![[r#"
+                Opportunistic, by default; met: TLS 1.3, certificate not verified for mx1.bank.example: it is self-signed
+                ENCRYPTED"#]],
+        );
+        check(
+            &opportunistic,
+            &Observed::Plaintext(Plaintext::NotOffered),
+            &expect![[r#"
+                Opportunistic, by default; met: in the clear, the peer does not offer STARTTLS
+                NOT ENCRYPTED"#]],
+        );
+        check(
+            &opportunistic,
+            &Observed::Local,
+            &expect![[r#"
+                Opportunistic, by default; met: it did not leave this server
+                LOCAL"#]],
+        );
+        check(
+            &verified,
+            &trusted(Anchor::UnsignedDns, Proof::WebPki),
+            &expect![[r#"
+            Authenticated, because Force Encrypt "bank.example" (line 12); met: TLS 1.3, certificate verified for mx1.bank.example by web PKI, a name from unsigned DNS
+            ENCRYPTED"#]],
+        );
+        let pin = Requirement::pinned([Fingerprint::of(b"key")]);
+        let pinned = Demands::new().and(force_encrypt(), pin);
+        check(
+            &pinned,
+            &untrusted(Distrust::SelfSigned),
+            &expect![[r#"
+            Authenticated, because Force Encrypt "bank.example" (line 12); met: TLS 1.3, certificate verified by pin
+            PROVEN"#]],
+        );
+        check(
+            &Demands::new(),
+            &Observed::Plaintext(Plaintext::NotTried),
+            &expect![[r#"
+                No protection, since nothing asks for it; met: in the clear, TLS was not tried
+                NOT ENCRYPTED"#]],
+        );
+    }
+
+    #[test]
+    fn an_unmet_demand_says_what_is_missing_in_words_for_the_sender() {
+        let encrypted = Demands::new().and(force_encrypt(), Requirement::encrypted());
+        let verified = Demands::new().and(force_encrypt(), Requirement::authenticated());
+        check(
+            &encrypted,
+            &Observed::Plaintext(Plaintext::NotOffered),
+            &expect![[r#"
+            Encrypted, because Force Encrypt "bank.example" (line 12); not met: the peer does not offer STARTTLS
+            NOT SENT 5.7.10
+            This message may only be sent over an encrypted connection, because of Force Encrypt "bank.example" (line 12). It was not sent: the peer does not offer STARTTLS."#]],
+        );
+        let later = Plaintext::Refused { code: 454, text: "4.7.0 TLS is busy".to_owned() };
+        check(
+            &encrypted,
+            &Observed::Plaintext(later),
+            &expect![[r#"
+            Encrypted, because Force Encrypt "bank.example" (line 12); not met: the peer refused STARTTLS with "454 4.7.0 TLS is busy"
+            NOT SENT 4.7.10
+            This message may only be sent over an encrypted connection, because of Force Encrypt "bank.example" (line 12). It was not sent: the peer refused STARTTLS with "454 4.7.0 TLS is busy"."#]],
+        );
+        let broken = Failure::new(FailureKind::Handshake, "received corrupt message");
+        check(
+            &encrypted,
+            &Observed::Failed(broken),
+            &expect![[r#"
+            Encrypted, because Force Encrypt "bank.example" (line 12); not met: the TLS handshake failed (received corrupt message)
+            NOT SENT 4.7.5
+            This message may only be sent over an encrypted connection, because of Force Encrypt "bank.example" (line 12). It was not sent: the TLS handshake failed (received corrupt message)."#]],
+        );
+        check(
+            &verified,
+            &untrusted(Distrust::Expired { not_after: None }),
+            &expect![[r#"
+            Authenticated, because Force Encrypt "bank.example" (line 12); not met: the certificate of the peer proves nothing: it has expired
+            NOT SENT 4.7.5
+            This message may only be sent over an encrypted connection to a server that proves who it is, because of Force Encrypt "bank.example" (line 12). It was not sent: the certificate of the peer proves nothing: it has expired."#]],
+        );
+        let presented = ["a", "b", "c", "d"].map(|name| format!("{name}.example")).to_vec();
+        check(
+            &verified,
+            &untrusted(Distrust::WrongName { presented }),
+            &expect![[r#"
+            Authenticated, because Force Encrypt "bank.example" (line 12); not met: the certificate of the peer proves nothing: it is for a.example, b.example, c.example and others
+            NOT SENT 4.7.5
+            This message may only be sent over an encrypted connection to a server that proves who it is, because of Force Encrypt "bank.example" (line 12). It was not sent: the certificate of the peer proves nothing: it is for a.example, b.example, c.example and others."#]],
+        );
+        let tls12 = Requirement::encrypted().with_versions(Versions::only(Version::Tls12));
+        let rule = Source::Rule { name: "old_scanner".to_owned(), line: 40 };
+        check(
+            &Demands::new().and(rule, tls12),
+            &trusted(Anchor::RecipientDomain, Proof::WebPki),
+            &expect![[r#"
+                Encrypted, because rule "old_scanner" (line 40); not met: the connection uses TLS 1.3 and only TLS 1.2 is allowed
+                NOT SENT 5.7.10
+                This message may only be sent over an encrypted connection, because of rule "old_scanner" (line 40). It was not sent: the connection uses TLS 1.3 and only TLS 1.2 is allowed."#]],
+        );
+        let mut require_tls = Demands::new();
+        require_tls.push(Demand::require_tls());
+        check(
+            &require_tls,
+            &trusted(Anchor::UnsignedDns, Proof::WebPki),
+            &expect![[r#"
+            Authenticated, because REQUIRETLS; not met: the certificate is for a name from unsigned DNS, where a name from DNSSEC is demanded
+            NOT SENT 5.7.5
+            This message may only be sent over an encrypted connection to a server that proves who it is, because of REQUIRETLS. It was not sent: the certificate is for a name from unsigned DNS, where a name from DNSSEC is demanded."#]],
+        );
+    }
+
+    #[test]
+    fn what_does_not_bind_is_said_beside_what_does() {
+        let demands: Demands = [
+            Demand::new(Source::Default, Requirement::opportunistic()),
+            Demand::mta_sts("bank.example", MtaStsMode::Testing),
+        ]
+        .into_iter()
+        .collect();
+        check(
+            &demands,
+            &untrusted(Distrust::UnknownIssuer),
+            &expect![[r#"
+                Opportunistic, by default, MTA-STS of bank.example (testing) not enforced; met: TLS 1.3, certificate not verified for mx1.bank.example: its issuer is not a trusted authority
+                ENCRYPTED"#]],
+        );
+        let demands: Demands = [
+            Demand::new(force_encrypt(), Requirement::authenticated()),
+            Demand::mta_sts("bank.example", MtaStsMode::Enforce),
+            Demand::dane("mx1.bank.example"),
+        ]
+        .into_iter()
+        .collect();
+        check(
+            &demands,
+            &trusted(Anchor::UnsignedDns, Proof::Dane),
+            &expect![[r#"
+            Authenticated, because Force Encrypt "bank.example" (line 12) and DANE for mx1.bank.example, MTA-STS of bank.example replaced by DANE; met: TLS 1.3, certificate verified for mx1.bank.example by DANE
+            PROVEN"#]],
+        );
+        let mut waived = demands;
+        waived.push(Demand::tls_required_no());
+        check(
+            &waived,
+            &untrusted(Distrust::SelfSigned),
+            &expect![[r#"
+            Authenticated, because Force Encrypt "bank.example" (line 12), MTA-STS of bank.example waived by the sender, DANE for mx1.bank.example waived by the sender; not met: the certificate of the peer proves nothing: it is self-signed
+            NOT SENT 4.7.5
+            This message may only be sent over an encrypted connection to a server that proves who it is, because of Force Encrypt "bank.example" (line 12). It was not sent: the certificate of the peer proves nothing: it is self-signed."#]],
+        );
     }
 }
