@@ -1,0 +1,335 @@
+//! Which domains are ours, and who has a mailbox or an alias there.
+//!
+//! A domain is ours when the configuration names it ([`Directory::configure`]) or when it was
+//! added here ([`Directory::add_domain`]). Questions are answered from memory; a change is
+//! first durable in the store and then visible. One process owns the store, so its memory is
+//! never behind; [`Directory::reload`] reads everything again all the same.
+
+mod row;
+mod table;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use mail::{Address, Domain, Timestamp};
+use store::{AccountRow, DomainRow, Store};
+use tokio::sync::Mutex;
+
+pub use row::{Account, Alias, Credentials, Entry, Kind};
+pub use table::{ALIASES_MAX, DomainSettings, Recipients, Resolution};
+
+use crate::AccountError;
+use crate::password::PasswordHash;
+use row::{StoredDomain, key_of};
+use table::Table;
+
+/// Rows read from the store at a time.
+const PAGE_ROWS: u32 = 1_000;
+
+/// Domains, accounts and aliases, in memory over the store.
+pub struct Directory {
+    store: Store,
+    table: RwLock<Table>,
+    /// Held over a change from its check to its being visible.
+    changing: Mutex<()>,
+}
+
+impl Directory {
+    /// Reads every domain, account and alias that `store` has.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Store`], or [`AccountError::Row`] when a row is not ours.
+    pub async fn open(store: Store) -> Result<Self, AccountError> {
+        let table = RwLock::new(read(&store).await?);
+        Ok(Self { store, table, changing: Mutex::new(()) })
+    }
+
+    /// Reads everything again, keeping what the configuration said.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); memory then stays as it was.
+    pub async fn reload(&self) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        let mut fresh = read(&self.store).await?;
+        let mut table = self.table_mut();
+        fresh.configure(table.settings());
+        *table = fresh;
+        Ok(())
+    }
+
+    /// Takes the domains of the configuration in place of those it named before.
+    pub fn configure(&self, domains: Vec<DomainSettings>) {
+        self.table_mut().configure(domains);
+    }
+
+    /// What `address` is to us. Answers from memory, in less than a microsecond.
+    pub fn resolve(&self, address: &Address) -> Resolution {
+        self.table().resolve(address)
+    }
+
+    /// Whether `domain` is ours.
+    pub fn is_ours(&self, domain: &Domain) -> bool {
+        self.table().is_ours(domain)
+    }
+
+    /// The account of exactly this address, without aliases and sub-addresses.
+    pub fn account(&self, address: &Address) -> Option<Arc<Account>> {
+        self.table().account(address).cloned()
+    }
+
+    /// The account that signs in under this name: its address, in any case.
+    pub fn sign_in_account(&self, user: &str) -> Option<Arc<Account>> {
+        self.account(&Address::parse(user).ok()?)
+    }
+
+    /// Our domains, sorted.
+    pub fn domains(&self) -> Vec<Domain> {
+        self.table().domains()
+    }
+
+    /// Every account and alias, sorted by domain and local part; also those of domains that
+    /// are not ours at present.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.table().entries()
+    }
+
+    /// Makes `name` one of our domains.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::DomainExists`], [`AccountError::Literal`] or [`AccountError::Store`].
+    pub async fn add_domain(&self, name: Domain, now: Timestamp) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        if name.literal().is_some() {
+            return Err(AccountError::Literal(name));
+        }
+        if self.is_ours(&name) {
+            return Err(AccountError::DomainExists(name));
+        }
+        self.put_domain(&name, now, true).await?;
+        self.table_mut().set_added(&name, true);
+        Ok(())
+    }
+
+    /// Makes `name` a domain of others again.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NotOurs`], [`AccountError::DomainConfigured`] when only the
+    /// configuration can do that, [`AccountError::DomainInUse`] while it has accounts or
+    /// aliases, or [`AccountError::Store`].
+    pub async fn remove_domain(&self, name: &Domain) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        let (ours, configured, added, entries) = {
+            let table = self.table();
+            let (ours, configured) = (table.is_ours(name), table.is_configured(name));
+            (ours, configured, table.is_added(name), table.entries_of(name))
+        };
+        if !ours {
+            return Err(AccountError::NotOurs(name.clone()));
+        }
+        if configured || !added {
+            return Err(AccountError::DomainConfigured(name.clone()));
+        }
+        if entries > 0 {
+            return Err(AccountError::DomainInUse { domain: name.clone(), entries });
+        }
+        self.store.remove_domain(name).await?.into_inner();
+        self.table_mut().set_added(name, false);
+        Ok(())
+    }
+
+    /// Makes an account. Without a password it receives mail and cannot sign in.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NotOurs`], [`AccountError::Exists`] or [`AccountError::Store`].
+    pub async fn add_account(
+        &self,
+        address: Address,
+        password: Option<PasswordHash>,
+        kind: Kind,
+        now: Timestamp,
+    ) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        self.check_new(&address)?;
+        let credentials = Credentials { password };
+        let account = Account { address, kind, disabled: false, created: now, credentials };
+        self.put_new(Entry::Account(account), now).await
+    }
+
+    /// Makes `address` another name for `target`, which may be anywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NotOurs`], [`AccountError::Exists`], [`AccountError::NoAccount`] when
+    /// the target is of our domains and not there, [`AccountError::AliasLoop`] or
+    /// [`AccountError::Store`].
+    pub async fn add_alias(
+        &self,
+        address: Address,
+        target: Address,
+        now: Timestamp,
+    ) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        self.check_new(&address)?;
+        if address.to_key() == target.to_key() {
+            return Err(AccountError::AliasLoop(address));
+        }
+        if self.table().follow(target.clone()).is_none() {
+            return Err(match self.table().entry(&target) {
+                Some(_) => AccountError::AliasLoop(address),
+                None => AccountError::NoAccount(target),
+            });
+        }
+        self.put_new(Entry::Alias(Alias { address, target, created: now }), now).await
+    }
+
+    /// Gives an account a new password.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub async fn set_password(
+        &self,
+        address: &Address,
+        password: PasswordHash,
+    ) -> Result<(), AccountError> {
+        self.change(address, |account| account.credentials.password = Some(password)).await
+    }
+
+    /// Disables an account, or enables it again.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub async fn set_disabled(
+        &self,
+        address: &Address,
+        disabled: bool,
+    ) -> Result<(), AccountError> {
+        self.change(address, |account| account.disabled = disabled).await
+    }
+
+    /// Removes an account or an alias. Mail that was delivered stays where it is; aliases that
+    /// led to it lead nowhere from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoAccount`] or [`AccountError::Store`].
+    pub async fn remove(&self, address: &Address) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        if self.table().entry(address).is_none() {
+            return Err(AccountError::NoAccount(address.clone()));
+        }
+        self.store.remove_account(address.domain(), &key_of(address)).await?.into_inner();
+        self.table_mut().remove(address);
+        Ok(())
+    }
+
+    fn check_new(&self, address: &Address) -> Result<(), AccountError> {
+        let table = self.table();
+        if !table.is_ours(address.domain()) {
+            return Err(AccountError::NotOurs(address.domain().clone()));
+        }
+        match table.entry(address) {
+            Some(_) => Err(AccountError::Exists(address.clone())),
+            None => Ok(()),
+        }
+    }
+
+    async fn put_new(&self, entry: Entry, now: Timestamp) -> Result<(), AccountError> {
+        let domain = entry.address().domain();
+        let (added, entries) = {
+            let table = self.table();
+            (table.is_added(domain), table.entries_of(domain))
+        };
+        if !added && entries == 0 {
+            self.put_domain(domain, now, false).await?;
+        }
+        self.put(entry).await
+    }
+
+    async fn change(
+        &self,
+        address: &Address,
+        change: impl FnOnce(&mut Account),
+    ) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        let entry = self.table().entry(address);
+        match entry {
+            Some(Entry::Account(mut account)) => {
+                change(&mut account);
+                self.put(Entry::Account(account)).await
+            }
+            Some(Entry::Alias(_)) => Err(AccountError::IsAlias(address.clone())),
+            None => Err(AccountError::NoAccount(address.clone())),
+        }
+    }
+
+    async fn put(&self, entry: Entry) -> Result<(), AccountError> {
+        let domain = entry.address().domain().clone();
+        let row = AccountRow { domain, name: key_of(entry.address()), row: entry.to_json()? };
+        self.store.put_account(row).await?.into_inner();
+        self.table_mut().put(entry);
+        Ok(())
+    }
+
+    async fn put_domain(
+        &self,
+        name: &Domain,
+        now: Timestamp,
+        added: bool,
+    ) -> Result<(), AccountError> {
+        let row = StoredDomain { name: name.clone(), created: now, added }.to_json()?;
+        self.store.put_domain(DomainRow { name: name.clone(), row }).await?.into_inner();
+        Ok(())
+    }
+
+    fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").field("domains", &self.domains()).finish_non_exhaustive()
+    }
+}
+
+async fn read(store: &Store) -> Result<Table, AccountError> {
+    let mut table = Table::default();
+    let mut after = String::new();
+    loop {
+        let rows = store.domains(&after, PAGE_ROWS).await?;
+        let Some(last) = rows.last() else { return Ok(table) };
+        last.name.as_str().clone_into(&mut after);
+        for row in rows {
+            let stored = StoredDomain::from_json(row.name.as_str(), &row.row)?;
+            table.set_added(&stored.name, stored.added);
+            read_entries(store, &stored.name, &mut table).await?;
+        }
+    }
+}
+
+async fn read_entries(
+    store: &Store,
+    domain: &Domain,
+    table: &mut Table,
+) -> Result<(), AccountError> {
+    let mut after = String::new();
+    loop {
+        let rows = store.accounts(domain, &after, PAGE_ROWS).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        last.name.clone_into(&mut after);
+        for row in rows {
+            table.put(Entry::from_json(&format!("{}@{domain}", row.name), &row.row)?);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Passwords: prepared, judged, hashed with Argon2id (RFC 9106), checked.
+
+mod hash;
+mod verifier;
+
+use std::fmt;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use mail::Address;
+use zeroize::Zeroizing;
+
+pub use hash::{Cost, MEMORY_MAX_KIB, PASSES_MAX, PasswordHash};
+pub use verifier::{Verifier, WAITING_MAX};
+
+use crate::AccountError;
+
+/// The fewest characters of a new password.
+pub const PASSWORD_MIN_CHARS: usize = 12;
+/// The most octets of a password, before and after preparation.
+pub const PASSWORD_MAX_OCTETS: usize = 1_024;
+
+/// A password in its prepared form (RFC 8265, OpaqueString): spaces of every kind are U+0020
+/// and characters are composed, so that one password typed on two systems is one.
+///
+/// Its memory is wiped when it goes; it is never shown.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Prepares a password as somebody typed it.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::PasswordLong`] or [`AccountError::PasswordCharacters`].
+    pub fn prepare(text: &str) -> Result<Self, AccountError> {
+        if text.len() > PASSWORD_MAX_OCTETS {
+            return Err(AccountError::PasswordLong);
+        }
+        // Enough capacity from the start, so that growing leaves no unwiped copy behind.
+        let mut spaced = Zeroizing::new(String::with_capacity(text.len()));
+        for c in text.chars() {
+            if c.is_control() {
+                return Err(AccountError::PasswordCharacters);
+            }
+            spaced.push(if c.is_whitespace() { ' ' } else { c });
+        }
+        let prepared = if spaced.is_ascii() {
+            spaced
+        } else {
+            let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&spaced);
+            Zeroizing::new(composed.into_owned())
+        };
+        match prepared.len() {
+            0 => Err(AccountError::PasswordCharacters),
+            octets if octets > PASSWORD_MAX_OCTETS => Err(AccountError::PasswordLong),
+            _ => Ok(Self(prepared)),
+        }
+    }
+
+    /// Prepares a password that `address` is to have from now on, and judges it: at least
+    /// [`PASSWORD_MIN_CHARS`] characters, and not made of the address.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`prepare`](Self::prepare), [`AccountError::PasswordShort`] and
+    /// [`AccountError::PasswordIsAddress`].
+    pub fn choose(text: &str, address: &Address) -> Result<Self, AccountError> {
+        let password = Self::prepare(text)?;
+        if password.0.chars().count() < PASSWORD_MIN_CHARS {
+            return Err(AccountError::PasswordShort);
+        }
+        let lower = Zeroizing::new(password.0.to_lowercase());
+        let made_of = |part: &str| !part.is_empty() && lower.replace(part, "").is_empty();
+        if made_of(&address.to_key())
+            || made_of(&address.local().to_lowercase())
+            || made_of(address.domain().as_str())
+        {
+            return Err(AccountError::PasswordIsAddress);
+        }
+        Ok(password)
+    }
+
+    /// The octets that are hashed.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(...)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(text: &str) -> Vec<u8> {
+        Password::prepare(text).unwrap().as_bytes().to_vec()
+    }
+
+    #[test]
+    fn one_password_typed_in_two_ways_is_one() {
+        assert_eq!(prepared("pa\u{308}ss wort"), prepared("p\u{e4}ss\u{a0}wort"));
+        assert_ne!(prepared("Password"), prepared("password"));
+    }
+
+    #[test]
+    fn what_is_no_password_is_refused() {
+        assert!(matches!(Password::prepare(""), Err(AccountError::PasswordCharacters)));
+        assert!(matches!(Password::prepare("a\0b"), Err(AccountError::PasswordCharacters)));
+        assert!(matches!(Password::prepare("a\nb"), Err(AccountError::PasswordCharacters)));
+        let long = "a".repeat(PASSWORD_MAX_OCTETS + 1);
+        assert!(matches!(Password::prepare(&long), Err(AccountError::PasswordLong)));
+    }
+
+    #[test]
+    fn a_new_password_is_long_and_not_the_address() {
+        let ann = Address::parse("Ann@clinic.example").unwrap();
+        assert!(matches!(Password::choose("eleven char", &ann), Err(AccountError::PasswordShort)));
+        assert!(Password::choose("twelve chars", &ann).is_ok());
+        assert!(Password::choose("zwölf Zeichn", &ann).is_ok());
+        for made in ["ann@CLINIC.example", "annANNannann", "clinic.example"] {
+            assert!(
+                matches!(Password::choose(made, &ann), Err(AccountError::PasswordIsAddress)),
+                "{made}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let shown = format!("{:?}", Password::prepare("open sesame").unwrap());
+        assert_eq!(shown, "Password(...)");
+    }
+}

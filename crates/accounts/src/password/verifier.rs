@@ -1,0 +1,178 @@
+//! Checking passwords off the async threads, a few at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Cost, Password, PasswordHash};
+use crate::AccountError;
+
+/// Checks that may wait for their turn; more are [`AccountError::Busy`].
+pub const WAITING_MAX: usize = 256;
+
+/// Checks and makes password hashes on threads of their own.
+///
+/// However many clients sign in, at most `at_a_time` computations hold memory
+/// ([`Cost::memory_kib`] each), and at most [`WAITING_MAX`] wait. An account that does not
+/// exist costs the same time as one that does.
+#[derive(Debug)]
+pub struct Verifier {
+    cost: Cost,
+    nobody: PasswordHash,
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+impl Verifier {
+    /// A verifier that makes hashes of `cost` and computes `at_a_time` at most (at least one).
+    ///
+    /// Computes one hash, to have one for accounts that do not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Hashing`] when `cost` is out of bounds.
+    pub fn new(cost: Cost, at_a_time: usize) -> Result<Self, AccountError> {
+        let nobody = Password::prepare("no account has this password")?;
+        Ok(Self {
+            cost,
+            nobody: PasswordHash::new(&nobody, cost)?,
+            places: Arc::new(Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS))),
+            waiting: AtomicUsize::new(0),
+        })
+    }
+
+    /// Whether `hash` is that of `password`. Without a hash, the answer is no after as much
+    /// work.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Busy`] when too many wait; the client may come again (454 4.7.0).
+    pub async fn verify(
+        &self,
+        hash: Option<PasswordHash>,
+        password: Password,
+    ) -> Result<bool, AccountError> {
+        let exists = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        self.compute(move || hash.matches(&password) && exists).await
+    }
+
+    /// A fresh hash of `password`.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Busy`] when too many wait.
+    pub async fn hash(&self, password: Password) -> Result<PasswordHash, AccountError> {
+        let cost = self.cost;
+        self.compute(move || PasswordHash::new(&password, cost)).await?
+    }
+
+    /// What a new hash costs.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AccountError> {
+        let place = self.place().await?;
+        // The place goes with the work, so that a client that leaves does not free it early.
+        let worked = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(place);
+            result
+        });
+        worked.await.map_err(|error| AccountError::Hashing(error.to_string()))
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, AccountError> {
+        let waiting = Waiting::among(&self.waiting).ok_or(AccountError::Busy)?;
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        drop(waiting);
+        place.map_err(|_| AccountError::Busy)
+    }
+}
+
+/// One of those that wait, for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn among(waiting: &'a AtomicUsize) -> Option<Self> {
+        let place = Self(waiting);
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        (before < WAITING_MAX).then_some(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    const CHEAP: Cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
+
+    fn password(text: &str) -> Password {
+        Password::prepare(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_unknown_account_is_refused_after_the_same_work() {
+        let cost = Cost { memory_kib: 4 * 1024, passes: 2, lanes: 1 };
+        let verifier = Verifier::new(cost, 1).unwrap();
+        let hash = verifier.hash(password("correct horse")).await.unwrap();
+        assert!(verifier.verify(Some(hash.clone()), password("correct horse")).await.unwrap());
+
+        let fastest = |hash: Option<PasswordHash>| {
+            let verifier = &verifier;
+            async move {
+                let mut fastest = f64::MAX;
+                for _ in 0..9 {
+                    let began = Instant::now();
+                    let right = verifier.verify(hash.clone(), password("wrong horse")).await;
+                    assert!(!right.unwrap());
+                    fastest = fastest.min(began.elapsed().as_secs_f64());
+                }
+                fastest
+            }
+        };
+        let ratio = fastest(None).await / fastest(Some(hash)).await;
+        assert!((0.5..2.0).contains(&ratio), "unknown / known = {ratio}");
+    }
+
+    #[tokio::test]
+    async fn the_hash_for_nobody_opens_nothing() {
+        let verifier = Verifier::new(CHEAP, 1).unwrap();
+        assert!(!verifier.verify(None, password("no account has this password")).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_turned_away_and_others_wait() {
+        let verifier = Arc::new(Verifier::new(CHEAP, 1).unwrap());
+        let held = Arc::clone(&verifier.places).acquire_owned().await.unwrap();
+        let mut flood = Vec::new();
+        for _ in 0..WAITING_MAX {
+            let verifier = Arc::clone(&verifier);
+            flood.push(tokio::spawn(async move {
+                verifier.verify(None, password("wrong horse")).await
+            }));
+        }
+        while verifier.waiting.load(Ordering::Relaxed) < WAITING_MAX {
+            tokio::task::yield_now().await;
+        }
+        let refused = verifier.verify(None, password("wrong horse")).await;
+        assert!(matches!(refused, Err(AccountError::Busy)));
+        drop(held);
+        for waiting in flood {
+            assert!(!waiting.await.unwrap().unwrap());
+        }
+        assert_eq!(verifier.waiting.load(Ordering::Relaxed), 0);
+    }
+}
