@@ -431,7 +431,7 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let facts = Certificate::of_peer(params.self_signed(&key).unwrap().der());
         assert!(!facts.subject.contains(['\r', '\n']), "{}", facts.subject);
-        assert!(Certificate::of_peer(&[0x30; 70_000]).subject.len() <= 1100);
+        assert!(Certificate::of_peer(&vec![0x30; 70_000]).subject.len() <= 1100);
     }
 
     #[test]

@@ -24,8 +24,9 @@ use crate::observed::{
     Anchor, Certificate, Distrust, Failure, FailureKind, Handshake, Verification,
 };
 use crate::provider::{self, Clock, Possession};
-use crate::requirement::{Level, Proof, Requirement, Versions};
+use crate::requirement::{Level, Proof, Requirement};
 use crate::trust::{self, Roots};
+use crate::version::Versions;
 
 /// Whom we mean to reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,16 +225,14 @@ impl Client {
         let matching = peer.names.iter().find(|(name, _)| {
             ServerName::try_from(name.as_str()).is_ok_and(|name| trust::is_for(leaf, &name))
         });
-        match matching {
-            Some((name, anchor)) => Verification::Trusted {
-                name: name.clone(),
-                anchor: *anchor,
-                by: BTreeSet::from([Proof::WebPki]),
-            },
-            None => {
-                let presented = Certificate::of_peer(leaf).names;
-                Verification::Untrusted { name, reason: Distrust::WrongName { presented } }
-            }
+        let Some((name, anchor)) = matching else {
+            let presented = Certificate::of_peer(leaf).names;
+            return Verification::Untrusted { name, reason: Distrust::WrongName { presented } };
+        };
+        Verification::Trusted {
+            name: name.clone(),
+            anchor: *anchor,
+            by: BTreeSet::from([Proof::WebPki]),
         }
     }
 

@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, CommonState, HandshakeKind, Pro
 
 use crate::algorithm::{Group, Suite};
 use crate::observed::{CHAIN_MAX, Certificate, Failure, FailureKind, Handshake, Verification};
-use crate::requirement::Version;
+use crate::version::Version;
 
 /// What the connection negotiated and showed.
 ///

@@ -22,8 +22,10 @@ pub mod observed;
 mod provider;
 pub mod requirement;
 pub mod server;
+pub mod shortfall;
 pub mod trust;
 pub mod verdict;
+pub mod version;
 
 pub use admit::{Connected, Ready, Refused};
 pub use algorithm::{Group, Suite};
@@ -38,7 +40,9 @@ pub use observed::{
     Anchor, Certificate, Distrust, Failure, FailureKind, Handshake, Observed, Plaintext,
     Verification,
 };
-pub use requirement::{Level, Proof, Proofs, Requirement, Version, Versions, WordError};
+pub use requirement::{Level, Proof, Proofs, Requirement};
 pub use server::{ClientCertificate, Server};
+pub use shortfall::Shortfall;
 pub use trust::{RootSources, Roots};
-pub use verdict::{Outcome, Protection, Shortfall, Verdict, judge};
+pub use verdict::{Outcome, Protection, Verdict, judge};
+pub use version::{Version, Versions, WordError};

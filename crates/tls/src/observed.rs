@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::algorithm::{Group, Suite};
 use crate::fingerprint::Fingerprint;
-use crate::requirement::{Proof, Version};
+use crate::requirement::Proof;
+use crate::version::Version;
 
 /// What was seen of one connection, or of the attempt to make one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use x509_parser::prelude::FromDer as _;
 
 use crate::algorithm::Suite;
 use crate::error::Error;
-use crate::requirement::{Version, Versions};
+use crate::version::{Version, Versions};
 
 static ALL: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
@@ -174,19 +174,17 @@ fn verify_unusual(
         return Err(error);
     };
     let known = all().signature_verification_algorithms.mapping;
-    let candidates = known
+    // A scheme and a kind of key (with its curve) leave one algorithm.
+    let algorithm = known
         .iter()
         .filter(|(scheme, _)| *scheme == dss.scheme)
         .flat_map(|(_, algorithms)| algorithms.iter())
-        .filter(|algorithm| algorithm.public_key_alg_id().as_ref() == key_algorithm);
-    for algorithm in candidates {
-        let bits = key.subject_public_key.data.as_ref();
-        if algorithm.verify_signature(bits, message, dss.signature()).is_ok() {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        return Err(CertificateError::BadSignature.into());
-    }
-    Err(PeerIncompatible::NoSignatureSchemesInCommon.into())
+        .find(|algorithm| algorithm.public_key_alg_id().as_ref() == key_algorithm)
+        .ok_or(PeerIncompatible::NoSignatureSchemesInCommon)?;
+    algorithm
+        .verify_signature(key.subject_public_key.data.as_ref(), message, dss.signature())
+        .map(|()| HandshakeSignatureValid::assertion())
+        .map_err(|_| CertificateError::BadSignature.into())
 }
 
 /// The content of the DER SEQUENCE at the start of `der`.

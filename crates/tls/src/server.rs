@@ -24,8 +24,9 @@ use crate::observed::{
     Anchor, Certificate, Distrust, Failure, FailureKind, Handshake, Verification,
 };
 use crate::provider::{self, Clock};
-use crate::requirement::{Proof, Versions};
+use crate::requirement::Proof;
 use crate::trust::Roots;
+use crate::version::Versions;
 
 /// How TLS is spoken with those who connect.
 #[derive(Debug, Clone)]

@@ -519,3 +519,73 @@ async fn a_silent_peer_is_given_up() {
     let failure = client.connect(near, &peer(), &Offer::default(), NOW).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Timeout);
 }
+
+/// Shows a certificate and signs with a key, whether they belong together or not.
+#[derive(Debug)]
+struct Shows(Arc<rustls::sign::CertifiedKey>);
+
+impl rustls::server::ResolvesServerCert for Shows {
+    fn resolve(
+        &self,
+        _hello: rustls::server::ClientHello<'_>,
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// What the client makes of a server that shows this certificate and signs with this key.
+async fn shown(
+    certificate: rustls::pki_types::CertificateDer<'static>,
+    key: rustls::pki_types::PrivateKeyDer<'static>,
+    offer: &Offer,
+) -> Result<Handshake, Failure> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let certified = rustls::sign::CertifiedKey::new(vec![certificate], key);
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Shows(Arc::new(certified))));
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let world = World::new();
+    let target = peer();
+    let (client, _server) =
+        tokio::join!(world.client.connect(near, &target, offer, NOW), acceptor.accept(far));
+    client.map(|(_, facts)| facts)
+}
+
+#[tokio::test]
+async fn who_shows_a_good_certificate_without_holding_its_key_is_no_peer() {
+    use rustls::pki_types::pem::PemObject as _;
+    let world = World::new();
+    let issue = || world.authority.issue(&Leaf::new(["mx1.bank.example"], NOW)).unwrap();
+    let (copied, own) = (issue(), issue());
+    for version in [Version::Tls12, Version::Tls13] {
+        let certificate = rustls::pki_types::CertificateDer::from_pem_slice;
+        let certificate = certificate(copied.chain_pem.as_bytes()).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).unwrap();
+        let failure = shown(certificate, key, &only(version)).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Signature, "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_version_1_encrypts_and_proves_nothing() {
+    use rustls::pki_types::pem::PemObject as _;
+    let pem = include_bytes!("version-1.pem");
+    let other = Leaf::new(["mx1.bank.example"], NOW).self_signed().unwrap();
+    for version in [Version::Tls12, Version::Tls13] {
+        let certificate = || rustls::pki_types::CertificateDer::from_pem_slice(pem).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(pem).unwrap();
+        let facts = shown(certificate(), key, &only(version)).await.unwrap();
+        assert_eq!(facts.version, version);
+        assert_eq!(distrust(facts.verification), Distrust::SelfSigned);
+
+        let wrong =
+            rustls::pki_types::PrivateKeyDer::from_pem_slice(other.key_pem.as_bytes()).unwrap();
+        let failure = shown(certificate(), wrong, &only(version)).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Signature, "{failure}");
+    }
+}
