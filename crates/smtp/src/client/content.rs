@@ -94,10 +94,12 @@ impl Survey {
             self.note(at);
         }
         if !line.is_ascii() {
-            match self.in_body {
-                true => self.seen.eight_bit_body = true,
-                false => self.seen.eight_bit_header = true,
-            }
+            let part = if self.in_body {
+                &mut self.seen.eight_bit_body
+            } else {
+                &mut self.seen.eight_bit_header
+            };
+            *part = true;
         }
         if !inner.is_empty() {
             self.line_empty = false;

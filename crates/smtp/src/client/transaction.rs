@@ -11,6 +11,7 @@ use super::report::{Failure, Fate, Phase, Report, Unfit};
 use super::session::Protocol;
 use crate::extensions::Extensions;
 use crate::reply::Reply;
+use crate::xtext;
 
 /// The most commands sent before their replies are read (RFC 2920 section 3.1:
 /// neither side may wait for the other to read).
@@ -197,7 +198,6 @@ impl Mailing {
             return self.fail(Failure::Closing { phase, reply });
         }
         match (step, reply.class()) {
-            (Step::Reset, 2) => {}
             (Step::Mail, 2) => self.mail_taken = true,
             (Step::Mail, 4 | 5) => {
                 self.unsent.clear();
@@ -207,8 +207,8 @@ impl Mailing {
             (Step::Rcpt(at), 4 | 5) if self.fates[at].is_none() => {
                 self.fates[at] = Some(Fate::Refused { phase, reply });
             }
-            // MAIL was refused, so no reply to its RCPT commands counts.
-            (Step::Rcpt(_), 2 | 4 | 5) => {}
+            // The latter: MAIL was refused, so no reply to its RCPT commands counts.
+            (Step::Reset, 2) | (Step::Rcpt(_), 2 | 4 | 5) => {}
             (Step::Data, 3) if self.accepted.is_empty() => {
                 self.awaited.push_back(Step::EndOfNothing);
                 return Next::Send(b".\r\n".to_vec());
@@ -247,9 +247,9 @@ impl Mailing {
             };
         }
         let closing = reply.code() == 421;
-        let mut fate = || match reply.is_positive() {
-            true => Fate::Accepted(reply.clone()),
-            false => Fate::Refused { phase, reply: reply.clone() },
+        let mut fate = || {
+            let reply = reply.clone();
+            if reply.is_positive() { Fate::Accepted(reply) } else { Fate::Refused { phase, reply } }
         };
         match step {
             Step::EndOf(at) => self.fates[at] = Some(fate()),
@@ -432,7 +432,7 @@ fn mail_line(transaction: &Transaction<'_>, needs: Needs, offered: &Extensions) 
             None => {}
         }
         if let Some(envid) = &envelope.envid {
-            add(format_args!("ENVID={}", xtext(envid)));
+            add(format_args!("ENVID={}", xtext::encode(envid)));
         }
     }
     line.push_str("\r\n");
@@ -446,35 +446,9 @@ fn rcpt_line(recipient: &Recipient, dsn: bool) -> String {
             let _ = write!(line, " NOTIFY={}", recipient.notify);
         }
         if let Some((kind, address)) = recipient.orcpt.as_ref().and_then(|o| o.split_once(';')) {
-            let _ = write!(line, " ORCPT={};{}", xtext(kind), xtext(address));
+            let _ = write!(line, " ORCPT={};{}", xtext::encode(kind), xtext::encode(address));
         }
     }
     line.push_str("\r\n");
     line
-}
-
-/// Encodes as xtext (RFC 3461 section 4), and beyond ASCII as utf-8-addr-xtext
-/// (RFC 6533 section 3). The result has no space, control or line end.
-fn xtext(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for c in text.chars() {
-        let _ = match c {
-            '+' | '=' => write!(encoded, "+{:02X}", u32::from(c)),
-            c if c.is_ascii_graphic() => write!(encoded, "{c}"),
-            c if c.is_ascii() => write!(encoded, "+{:02X}", u32::from(c)),
-            c => write!(encoded, "\\x{{{:X}}}", u32::from(c)),
-        };
-    }
-    encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::xtext;
-
-    #[test]
-    fn xtext_leaves_nothing_that_ends_a_parameter() {
-        assert_eq!(xtext("a+b=c d\r\n"), "a+2Bb+3Dc+20d+0D+0A");
-        assert_eq!(xtext("\u{e4}@x"), "\\x{E4}@x");
-    }
 }
