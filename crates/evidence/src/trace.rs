@@ -1,0 +1,395 @@
+//! The story of one message, told from its entries.
+//!
+//! [`text`] is what people read on a terminal, [`json`] the same for programs. The words
+//! for protection are the fixed ones of [`tls::Protection`] in every line.
+
+use mail::{Address, Timestamp};
+use serde_json::{Value, json};
+use tls::{Handshake, Protection, Verdict, Verification};
+
+use crate::{
+    Accepted, Attempted, Entry, Event, Finished, Origin, Refused, RuleRef, Target, TargetKind,
+    TriedRecipient, TriedResult,
+};
+
+/// How far the text of a section stands from the left.
+const INDENT: &str = "         ";
+
+/// The name and version of the JSON form.
+pub const JSON_SCHEMA: &str = "mailkeep.trace/1";
+
+/// The entries of one message with their numbers, in the order of the chain, as text.
+pub fn text(entries: &[(u64, Entry)]) -> String {
+    let mut page = Page::default();
+    page.head(entries);
+    for (_, entry) in entries {
+        page.entry(entry);
+    }
+    if let (Some((first, entry)), Some((last, _))) = (entries.first(), entries.last()) {
+        let numbers = if first == last {
+            format!("entry {first}")
+        } else {
+            format!("entries {first} to {last}")
+        };
+        let name = entry.trace.map(|trace| trace.to_string()).unwrap_or_default();
+        page.line("proof", &format!("mailkeep proof {name}     {numbers} of the evidence"));
+    }
+    page.text
+}
+
+/// The entries of one message with their numbers, as one JSON object.
+pub fn json(entries: &[(u64, Entry)]) -> Value {
+    let trace = entries.first().and_then(|(_, entry)| entry.trace);
+    let entries: Vec<Value> = entries
+        .iter()
+        .map(|(seq, entry)| {
+            let mut value = json!(entry);
+            if let Value::Object(fields) = &mut value {
+                fields.insert("seq".into(), json!(seq));
+                fields.insert("at".into(), json!(entry.at.to_rfc3339()));
+            }
+            value
+        })
+        .collect();
+    json!({ "schema": JSON_SCHEMA, "trace": trace, "entries": entries })
+}
+
+/// The protection of a session with a client, in the fixed words.
+pub fn inbound_protection(origin: &Origin, tls: Option<&Handshake>) -> Protection {
+    match (origin, tls.map(|handshake| &handshake.verification)) {
+        (Origin::Notice { .. } | Origin::Injected { .. }, _) => Protection::Local,
+        (Origin::Listener { .. }, None) => Protection::NotEncrypted,
+        (Origin::Listener { .. }, Some(Verification::Trusted { .. })) => Protection::Proven,
+        (
+            Origin::Listener { .. },
+            Some(Verification::NoCertificate | Verification::Untrusted { .. }),
+        ) => Protection::Encrypted,
+    }
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+    /// The label of the section last written, so that it stands only once.
+    label: &'static str,
+}
+
+impl Page {
+    fn head(&mut self, entries: &[(u64, Entry)]) {
+        let Some((_, first)) = entries.first() else { return };
+        let name = first.trace.map(|trace| trace.to_string()).unwrap_or_default();
+        let mut head = format!("Message {name}");
+        let accepted = entries.iter().find_map(|(_, entry)| match &entry.event {
+            Event::Accepted(accepted) => Some(accepted),
+            Event::Refused(_)
+            | Event::Attempted(_)
+            | Event::Finished(_)
+            | Event::AdminAction(_)
+            | Event::ConfigChanged(_)
+            | Event::AccountChanged(_)
+            | Event::Started(_) => None,
+        });
+        if let Some(accepted) = accepted {
+            let message = &accepted.message;
+            if let Some(id) = &message.message_id {
+                head.push_str(&format!("  <{}>", clean(id)));
+            }
+            if let Some(subject) = &message.subject {
+                head.push_str(&format!("  \"{}\"", clean(subject)));
+            }
+            head.push_str(&format!("  {}", size(message.octets)));
+        }
+        head.push_str(&format!("  {}", time(first.at)));
+        self.text.push_str(&head);
+        self.text.push('\n');
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::Accepted(accepted) => self.accepted(accepted),
+            Event::Refused(refused) => self.refused(refused),
+            Event::Attempted(attempted) => self.attempted(entry.at, attempted),
+            Event::Finished(finished) => self.finished(entry.at, finished),
+            Event::AdminAction(action) => {
+                let detail = action.detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default();
+                let what = format!("{} {} {}{detail}", action.by, action.action, action.subject);
+                self.line("admin", &format!("{}  {}", time(entry.at), clean(&what)));
+            }
+            Event::ConfigChanged(change) => {
+                let what =
+                    format!("revision {} by {}: {}", change.revision, change.author, change.reason);
+                self.line("config", &format!("{}  {}", time(entry.at), clean(&what)));
+            }
+            Event::AccountChanged(change) => {
+                let what = format!("{} by {}: {}", change.account, change.by, change.change);
+                self.line("admin", &format!("{}  {}", time(entry.at), clean(&what)));
+            }
+            Event::Started(started) => {
+                let what =
+                    format!("started {} with revision {}", started.version, started.revision);
+                self.line("server", &format!("{}  {}", time(entry.at), clean(&what)));
+            }
+        }
+    }
+
+    fn accepted(&mut self, accepted: &Accepted) {
+        self.origin(&accepted.origin, accepted.authenticated.as_ref());
+        self.session(&accepted.origin, accepted.tls.as_deref());
+        let from = match accepted.envelope.from.address() {
+            Some(address) => address.to_string(),
+            None => "<>".to_owned(),
+        };
+        let to: Vec<_> = accepted.recipients.iter().map(|r| r.address.to_string()).collect();
+        self.line("in", &format!("from {from} to {}", some_of(&to)));
+        for effect in &accepted.decision.rules {
+            self.line("rules", &format!("{}: {}", rule(&effect.rule), clean(&effect.effect)));
+        }
+        let decision = &accepted.decision;
+        self.line(
+            "rules",
+            &format!("verdict: {} (revision {})", clean(&decision.verdict), decision.revision),
+        );
+        for promise in &accepted.recipients {
+            if let Some(by) = &promise.rule {
+                let verdict = clean(&promise.verdict);
+                self.line("rules", &format!("{}: {verdict}, by {}", promise.address, rule(by)));
+            }
+        }
+    }
+
+    fn origin(&mut self, origin: &Origin, authenticated: Option<&crate::Authenticated>) {
+        let text = match origin {
+            Origin::Listener { name, port, protocol, client } => {
+                let mut text =
+                    format!("{} :{port}  {}  {}", clean(name), clean(protocol), client.ip);
+                if let Some(name) = client.name.as_ref().or(client.helo.as_ref()) {
+                    text.push_str(&format!(" ({})", clean(name)));
+                }
+                if let Some(who) = authenticated {
+                    text.push_str(&format!(
+                        "  {} ({})",
+                        clean(&who.identity),
+                        clean(&who.mechanism)
+                    ));
+                }
+                text
+            }
+            Origin::Notice { about } => format!("written here about {about}"),
+            Origin::Injected { by } => format!("handed over by {}", clean(by)),
+        };
+        self.line("in", &text);
+    }
+
+    fn session(&mut self, origin: &Origin, tls: Option<&Handshake>) {
+        let mut text = tls.map(session).unwrap_or_default();
+        if !text.is_empty() {
+            text.push_str("   ");
+        }
+        text.push_str(&format!("protection: {}", inbound_protection(origin, tls)));
+        self.line("in", &text);
+    }
+
+    fn refused(&mut self, refused: &Refused) {
+        self.origin(&refused.origin, refused.authenticated.as_ref());
+        self.session(&refused.origin, refused.tls.as_deref());
+        let mut what = format!("refused at {}", clean(&refused.stage));
+        if let Some(recipient) = &refused.recipient {
+            what.push_str(&format!(" for {recipient}"));
+        }
+        self.line("in", &what);
+        if let Some(by) = &refused.rule {
+            self.line("rules", &rule(by));
+        }
+        self.line("reply", &clean(&refused.reply));
+    }
+
+    fn attempted(&mut self, at: Timestamp, attempted: &Attempted) {
+        let to: Vec<_> = attempted.recipients.iter().map(|r| r.address.to_string()).collect();
+        self.label = "";
+        self.line("out", &format!("-> {}   {}", some_of(&to), way(&attempted.target)));
+        self.line("out", &format!("attempt {} at {}", attempted.number, time(at)));
+        if let Some(verdict) = &attempted.tls {
+            self.line("out", &format!("demanded: {}", clean(&verdict.because())));
+        }
+        for tried in &attempted.before {
+            let ip = tried.ip.map(|ip| format!(" {ip}")).unwrap_or_default();
+            self.line("out", &format!("{}{ip}   {}", clean(&tried.host), clean(&tried.why)));
+        }
+        self.host(attempted);
+        if let Some(verdict) = &attempted.tls {
+            self.verdict(verdict);
+        }
+        self.results(attempted);
+    }
+
+    fn host(&mut self, attempted: &Attempted) {
+        let Some(host) = &attempted.host else { return };
+        let mut text = clean(host);
+        if let Some(ip) = attempted.ip {
+            text.push_str(&format!(" {ip}"));
+        }
+        if let Some(port) = attempted.port.filter(|&port| port != 25) {
+            text.push_str(&format!(" port {port}"));
+        }
+        if let Some(handshake) = attempted.tls.as_ref().and_then(|v| v.observed.handshake()) {
+            text.push_str(&format!("   {}", session(handshake)));
+        }
+        self.line("out", &text);
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) {
+        let leaf = verdict.observed.handshake().and_then(Handshake::leaf);
+        if let Some(leaf) = leaf {
+            self.line(
+                "out",
+                &format!(
+                    "cert SHA-256 {}..  {}, issuer {}",
+                    leaf.sha256.short(),
+                    clean(&leaf.subject),
+                    clean(&leaf.issuer)
+                ),
+            );
+        }
+        if !verdict.proofs.is_empty() {
+            let proofs: Vec<_> = verdict.proofs.iter().map(ToString::to_string).collect();
+            self.line("out", &format!("verified by: {}", proofs.join(" and ")));
+        }
+        if let Some(shortfall) = verdict.shortfall() {
+            self.line("out", &format!("not met: {}", clean(&shortfall.to_string())));
+        }
+    }
+
+    fn results(&mut self, attempted: &Attempted) {
+        let mut text = attempted.reply.as_deref().map(clean).unwrap_or_default();
+        if !text.is_empty() {
+            text.push_str("   ");
+        }
+        text.push_str(&seconds(attempted.took_ms));
+        if let Some(verdict) = &attempted.tls {
+            text.push_str(&format!("   protection: {}", verdict.protection));
+        }
+        self.line("out", &text);
+        let all_taken = attempted.recipients.iter().all(|r| r.result == TriedResult::Taken);
+        if !all_taken {
+            for recipient in &attempted.recipients {
+                self.line("out", &result(recipient));
+            }
+        }
+        if let Some(next) = attempted.next {
+            self.line("out", &format!("next attempt {}", time(next)));
+        }
+    }
+
+    fn finished(&mut self, at: Timestamp, finished: &Finished) {
+        for recipient in &finished.recipients {
+            let mut text =
+                format!("{}  {}  {}", time(at), recipient.address, recipient.ending.word());
+            if let Some(reason) = &recipient.reason {
+                text.push_str(&format!(": {}", clean(reason)));
+            }
+            if let Some(by) = &recipient.rule {
+                text.push_str(&format!(", by {}", rule(by)));
+            }
+            if let Some(notice) = recipient.notice {
+                text.push_str(&format!(", sender told in {notice}"));
+            }
+            self.line("end", &text);
+        }
+    }
+
+    fn line(&mut self, label: &'static str, text: &str) {
+        if label == self.label {
+            self.text.push_str(INDENT);
+        } else {
+            self.text.push_str(&format!("  {label:<7}"));
+            self.label = label;
+        }
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+}
+
+/// `TLS 1.3  X25519MLKEM768  TLS_AES_256_GCM_SHA384`.
+fn session(handshake: &Handshake) -> String {
+    let group = handshake.group.map(|group| format!("  {group}")).unwrap_or_default();
+    format!("{}{group}  {}", handshake.version, handshake.suite)
+}
+
+fn way(target: &Target) -> String {
+    let name = clean(&target.name);
+    match target.way {
+        TargetKind::Mx => format!("by the MX of {name}"),
+        TargetKind::SmartHost => format!("by the smart host {name}"),
+        TargetKind::Lmtp => format!("by LMTP to {name}"),
+        TargetKind::Mailbox => format!("into the mailbox {name}"),
+    }
+}
+
+fn result(recipient: &TriedRecipient) -> String {
+    let word = match recipient.result {
+        TriedResult::Taken => "taken",
+        TriedResult::Deferred => "deferred",
+        TriedResult::Refused => "refused",
+    };
+    let status = recipient.status.map(|status| format!(" {status}")).unwrap_or_default();
+    let reply = recipient.reply.as_deref().map(|r| format!("  {}", clean(r))).unwrap_or_default();
+    format!("{}  {word}{status}{reply}", recipient.address)
+}
+
+/// `4 use_only_tls13 (mailkeep.conf:89)`.
+fn rule(rule: &RuleRef) -> String {
+    let number = rule.number.as_deref().map(|n| format!("{n} ")).unwrap_or_default();
+    let origin = rule.origin.as_deref().map(|o| format!(" ({o})")).unwrap_or_default();
+    clean(&format!("{number}{}{origin}", rule.name))
+}
+
+/// The first few, and how many more.
+fn some_of(addresses: &[String]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let shown = addresses[..addresses.len().min(SHOWN_MAX)].join(", ");
+    match addresses.len().saturating_sub(SHOWN_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    let text = at.to_rfc3339();
+    let day_and_time = text.get(..19).unwrap_or(&text);
+    format!("{} UTC", day_and_time.replace('T', " "))
+}
+
+fn size(octets: u64) -> String {
+    match octets {
+        0..=9_999 => format!("{octets} octets"),
+        10_000..=9_999_999 => format!("{} KB", octets / 1_000),
+        _ => format!("{} MB", octets / 1_000_000),
+    }
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100)
+}
+
+/// Text of others on one line of a terminal.
+fn clean(text: &str) -> String {
+    let safe = |c: char| {
+        !(c.is_control()
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}'))
+    };
+    text.chars().map(|c| if safe(c) { c } else { ' ' }).collect::<String>().trim().to_owned()
+}
+
+/// The recipients that entries promised, for a caller that asks what still waits.
+pub fn promised(entries: &[(u64, Entry)]) -> Vec<Address> {
+    let mut addresses = Vec::new();
+    for (_, entry) in entries {
+        if let Event::Accepted(accepted) = &entry.event {
+            addresses.extend(accepted.recipients.iter().map(|promise| promise.address.clone()));
+        }
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests;
