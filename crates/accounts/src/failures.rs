@@ -41,8 +41,8 @@ impl Default for Limits {
             delay_min: Duration::from_secs(1),
             delay_max: Duration::from_secs(10),
             lock_after: 10,
-            lock_for: Duration::from_mins(15),
-            fade: Duration::from_mins(2),
+            lock_for: Duration::from_secs(15 * 60),
+            fade: Duration::from_secs(2 * 60),
             entries_max: 65_536,
         }
     }
@@ -114,18 +114,18 @@ impl Failures {
 
     /// Notes that a client at `ip` signed in as `account`.
     pub fn succeeded(&mut self, ip: IpAddr, account: &str, now: Timestamp) {
-        if let Some(count) = self.networks.counts.get_mut(&network_of(ip)) {
+        if let Some(count) = self.networks.by_key.get_mut(&network_of(ip)) {
             count.failures = count.faded(&self.limits, now).saturating_sub(1);
             count.last = now;
         }
-        if let Some(count) = self.accounts.counts.get_mut(&*account_key(account)) {
+        if let Some(count) = self.accounts.by_key.get_mut(&*account_key(account)) {
             count.failures = 0;
         }
     }
 
     /// Lifts the lock of the network of `ip` and forgets its failures.
     pub fn pardon(&mut self, ip: IpAddr) {
-        if let Some(count) = self.networks.counts.get_mut(&network_of(ip)) {
+        if let Some(count) = self.networks.by_key.get_mut(&network_of(ip)) {
             *count = Count::default();
         }
     }
@@ -133,7 +133,7 @@ impl Failures {
     /// The networks that are locked, by their first address, and until when.
     pub fn locked(&self, now: Timestamp) -> impl Iterator<Item = (IpAddr, Timestamp)> {
         self.networks
-            .counts
+            .by_key
             .iter()
             .filter_map(move |(ip, count)| Some((*ip, count.locked_until.filter(|at| now < *at)?)))
     }
@@ -189,14 +189,14 @@ impl Count {
 /// matters; then it is spared, [`SPARED_MAX`] keys at most for one newcomer.
 #[derive(Debug)]
 struct Counts<K> {
-    counts: HashMap<K, Count>,
+    by_key: HashMap<K, Count>,
     order: VecDeque<K>,
     limit: usize,
 }
 
 impl<K: Clone + Eq + Hash> Counts<K> {
     fn new(limit: usize) -> Self {
-        Self { counts: HashMap::new(), order: VecDeque::new(), limit: limit.max(1) }
+        Self { by_key: HashMap::new(), order: VecDeque::new(), limit: limit.max(1) }
     }
 
     fn at<Q>(&self, key: &Q) -> Option<&Count>
@@ -204,27 +204,27 @@ impl<K: Clone + Eq + Hash> Counts<K> {
         K: std::borrow::Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.counts.get(key)
+        self.by_key.get(key)
     }
 
     fn entry(&mut self, key: K, limits: &Limits, now: Timestamp) -> &mut Count {
-        if !self.counts.contains_key(&key) {
+        if !self.by_key.contains_key(&key) {
             self.make_room(limits, now);
             self.order.push_back(key.clone());
         }
-        self.counts.entry(key).or_default()
+        self.by_key.entry(key).or_default()
     }
 
     fn make_room(&mut self, limits: &Limits, now: Timestamp) {
         let mut spared = 0;
-        while self.counts.len() >= self.limit {
+        while self.by_key.len() >= self.limit {
             let Some(oldest) = self.order.pop_front() else { return };
-            let matters = self.counts.get(&oldest).is_some_and(|count| count.matters(limits, now));
+            let matters = self.by_key.get(&oldest).is_some_and(|count| count.matters(limits, now));
             if matters && spared < SPARED_MAX {
                 spared += 1;
                 self.order.push_back(oldest);
             } else {
-                self.counts.remove(&oldest);
+                self.by_key.remove(&oldest);
             }
         }
     }
@@ -254,7 +254,7 @@ mod tests {
         let slow = |secs| Gate::Slow(Duration::from_secs(secs));
         assert_eq!(met[..4], [Gate::Open, Gate::Open, slow(1), slow(2)]);
         assert_eq!(met[8], slow(10));
-        let until = START.plus(Duration::from_mins(15));
+        let until = START.plus(Duration::from_secs(15 * 60));
         assert_eq!(met[9], Gate::Locked(until));
         assert_eq!(failures.gate(guesser, "ann", START), Gate::Locked(until));
         assert_eq!(failures.gate(ip("192.0.2.8"), "ann", START), Gate::Open);
@@ -294,7 +294,7 @@ mod tests {
         for _ in 0..5 {
             failures.failed(ip("192.0.2.7"), "ann", START);
         }
-        let later = START.plus(Duration::from_mins(6));
+        let later = START.plus(Duration::from_secs(6 * 60));
         assert_eq!(failures.gate(ip("192.0.2.7"), "ann", later), Gate::Open);
     }
 
@@ -318,9 +318,9 @@ mod tests {
         for n in 0..10_000_u32 {
             failures.failed(IpAddr::V4((0x0A00_0000 + n).into()), &format!("name{n}"), START);
         }
-        assert_eq!(failures.networks.counts.len(), 100);
+        assert_eq!(failures.networks.by_key.len(), 100);
         assert_eq!(failures.networks.order.len(), 100);
-        assert_eq!(failures.accounts.counts.len(), 100);
+        assert_eq!(failures.accounts.by_key.len(), 100);
         assert!(matches!(failures.gate(ip("192.0.2.7"), "x", START), Gate::Locked(_)));
     }
 }
