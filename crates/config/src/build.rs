@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::load::List;
 use crate::located::Located;
-use crate::model::{Config, TlsPolicy};
+use crate::model::{Config, Listener, TlsPolicy};
 use crate::schema::{Context, TOP};
 use crate::source::{Sources, Span};
 use crate::tree::Statement;
@@ -98,40 +98,44 @@ impl Builder<'_> {
         let queue = self.queue(top);
         let policy = self.policy(top);
         let control = self.control(top, &basics);
-        let config = Config {
+        let (dns, hosts, mx) = (self.dns(top), self.hosts(top), self.mx(top));
+        let timeouts = self.timeouts(top);
+        let (evidence, log) = (self.evidence(top), self.log(top));
+        let trusted_networks = self.networks(top, "trusted-networks");
+        let ca_bundle = self.readable(top.value("ca-bundle"));
+        self.certificates_of_listeners(&listeners);
+        self.unused_names();
+        Some(Config {
             postmaster: postmaster(top, &basics)?,
             authserv_id: top.value("authserv-id").unwrap_or_else(|| derived(&basics.hostname)),
             greeting: top.value("greeting")?,
             tls_policy: basics.tls_policy,
-            trusted_networks: self.networks(top, "trusted-networks"),
-            dns: self.dns(top)?,
-            hosts: self.hosts(top),
-            mx: self.mx(top),
-            ca_bundle: self.readable(top.value("ca-bundle")),
+            trusted_networks,
+            dns: dns?,
+            hosts,
+            mx,
+            ca_bundle,
             credentials,
             certificates,
             listeners,
             domains,
             policy,
             limits: limits?,
-            timeouts: self.timeouts(top)?,
+            timeouts: timeouts?,
             queue: queue?,
             delivery: delivery?,
             rate_classes,
-            evidence: self.evidence(top)?,
-            log: self.log(top)?,
+            evidence: evidence?,
+            log: log?,
             control,
             hostname: basics.hostname,
             data: basics.data,
             sources: self.sources.clone(),
-        };
-        self.certificates_of_listeners(&config);
-        self.unused_names();
-        Some(config)
+        })
     }
 
-    fn certificates_of_listeners(&mut self, config: &Config) {
-        for tls in config.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+    fn certificates_of_listeners(&mut self, listeners: &[Listener]) {
+        for tls in listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
             if let Some(span) = tls.certificate.span {
                 self.uses(Named::Certificate, &tls.certificate, span);
             }

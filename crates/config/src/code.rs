@@ -145,8 +145,6 @@ catalogue! {
         "The listener's `protocol` has no use for this setting, and nothing is ignored silently."
     ConflictingDirectives 307 "Two directives contradict each other"
         "Only one of the two can hold. The message says which."
-    OpenProxyProtocol 308 "PROXY protocol from everywhere"
-        "Whoever may send a PROXY header chooses the client address that rules, limits and logs see. Only name the addresses of your own balancers."
     RetryBeyondLifetime 309 "A retry lies beyond the lifetime"
         "The message has expired before this retry comes."
     RouteLoop 310 "A route leads back to this server"
@@ -164,15 +162,11 @@ catalogue! {
         "`/0` matches every address there is. In a list of exceptions that switches the protection off, in `trusted-networks` it makes an open relay. For all outgoing mail write `delivery { default-encryption required }`; for all incoming mail write a rule."
     BadEntry 404 "An entry is not well formed"
         "One entry a line: a domain, a domain with a leading dot for its subdomains, an IP address or a network. Nothing of the list is used until every line is right."
-    EntryExpired 405 "An entry has expired"
-        "The date after `until` has passed, so the entry no longer holds. Renew it or remove it."
 
     SecretMissing 501 "A secret is not there"
         "The variable, file or credential that holds the secret does not exist or is empty. Secrets are named as `env:NAME`, `file:PATH` or `credential:NAME` (systemd's LoadCredential=), never written into the configuration."
     SecretInClear 502 "A secret stands in the configuration"
         "Configuration is read, copied, compared and kept in revisions, so secrets do not belong in it. Name where the secret is kept: `env:NAME`, `file:PATH` or `credential:NAME`."
-    ImportMalformed 601 "The JSON form is not well formed"
-        "The JSON twin has the shape that `config export --json` writes."
 }
 
 impl fmt::Display for Code {

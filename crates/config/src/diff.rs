@@ -188,17 +188,9 @@ fn keyed<'t>(context: Option<&'static Context>, statements: &'t [Statement]) -> 
     keyed
 }
 
+/// Quotes only where they are needed: they make no difference.
 fn words(statement: &Statement) -> String {
-    let words = statement
-        .words
-        .iter()
-        .map(|word| if word.quoted { quote_always(&word.text) } else { quote(&word.text) });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn quote_always(text: &str) -> String {
-    let quoted = quote(text);
-    if quoted.starts_with('"') { quoted } else { format!("\"{quoted}\"") }
+    statement.words.iter().map(|word| quote(&word.text)).collect::<Vec<_>>().join(" ")
 }
 
 fn line_of(text: &str, statement: &Statement) -> u32 {

@@ -144,6 +144,9 @@ impl Builder<'_> {
         basics: &Basics,
     ) -> Option<Option<ListenerTls>> {
         let word = section.value::<&str>("tls");
+        if word.is_none() && section.written("tls").is_some() {
+            return None;
+        }
         let default = match protocol.value {
             Protocol::Lmtp | Protocol::Metrics => "off",
             Protocol::Smtp | Protocol::Submission if port.value == SUBMISSIONS_PORT => "implicit",

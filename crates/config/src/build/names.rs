@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Builder;
 use crate::check::Section;
 use crate::code::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::located::Located;
 use crate::source::Span;
 
@@ -92,8 +92,12 @@ impl Builder<'_> {
         self.report(diagnostic);
     }
 
-    /// Warns of names that are given and never used.
+    /// Warns of names that are given and never used. Beside an error this would mislead:
+    /// what uses them may be what is wrong.
     pub(crate) fn unused_names(&mut self) {
+        if has_errors(&self.diagnostics) {
+            return;
+        }
         let Names { given, used } = &self.names;
         let unused: Vec<Diagnostic> = given
             .iter()

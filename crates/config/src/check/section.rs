@@ -67,8 +67,8 @@ impl<'a> Section<'a> {
         self.items.iter().find(|item| item.directive.name == name)
     }
 
-    /// The only value of a directive, or its default. `None` where there is neither; then
-    /// an error has been reported or the default is derived.
+    /// The only value of a directive, or its default. `None` where there is neither: then
+    /// an error has been reported, or the default is derived.
     pub fn value<T: FromValue>(&self, name: &str) -> Option<Located<T>> {
         self.values(name)?.value.into_iter().next().map(|value: Located<T>| value)
     }
@@ -78,6 +78,9 @@ impl<'a> Section<'a> {
         if let Some(item) = self.find(name) {
             let values = item.values.iter().map(|(_, value)| convert(value));
             return Some(Located::at(values.collect::<Option<_>>()?, item.statement.head()));
+        }
+        if self.written(name).is_some() {
+            return None;
         }
         let directive = self.context.directive(name)?;
         let values = default_values(directive)?.into_iter();
