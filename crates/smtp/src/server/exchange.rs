@@ -1,5 +1,7 @@
 //! What passes between a session and its driver.
 
+use std::fmt;
+
 use bytes::Bytes;
 use mail::{Envelope, Recipient};
 
@@ -213,5 +215,11 @@ impl Incident {
             Self::Endless => "endless",
             Self::AuthFailures => "auth-failures",
         }
+    }
+}
+
+impl fmt::Display for Incident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

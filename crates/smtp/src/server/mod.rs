@@ -38,6 +38,7 @@ mod greeting;
 mod line;
 mod session;
 mod settings;
+mod speech;
 mod state;
 mod transaction;
 
