@@ -8,26 +8,42 @@
 //! as a value, a decision goes out as one.
 
 pub mod action;
+pub mod analysis;
+pub mod built_in;
+pub mod decision;
+pub mod explanation;
 pub mod fact;
 pub mod facts;
 pub mod force_encrypt;
+pub mod hints;
 pub mod lookup;
+mod matcher;
 pub mod pattern;
+pub mod policy;
 pub mod rule;
+pub mod settings;
+mod show;
 pub mod size;
 pub mod stage;
+pub mod story;
 pub mod table;
 pub mod test;
 pub mod words;
 
 pub use action::{Action, RelayHost, Response, Setting, SignIn, Verdict};
+pub use analysis::{Finding, Severity, analyse};
+pub use decision::{Decision, Outcome};
+pub use explanation::Explanation;
 pub use fact::Fact;
 pub use facts::{
     AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, RecipientFacts,
 };
 pub use force_encrypt::ForceEncrypt;
 pub use pattern::Pattern;
+pub use policy::{Number, Policy, RuleId, RuleSet};
 pub use rule::{Condition, Origin, Rule, Statement};
+pub use settings::Settings;
 pub use stage::Stage;
+pub use story::Story;
 pub use table::{Entries, Table};
 pub use test::{DomainPattern, Hours, Relation, Test, Value, Weekday, Word};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 use mail::Timestamp;
-use tls::{Demand, Fingerprint, Level, Proofs, Requirement, Source, Version, Versions};
+use tls::{Demand, Fingerprint, Level, Requirement, Source, Version, Versions};
 
 use crate::action::version_word;
 use crate::lookup::canonical;
@@ -196,10 +196,7 @@ impl Entry {
         let requirement = match self.level {
             Level::None | Level::Opportunistic | Level::Encrypted => Requirement::encrypted(),
             Level::Authenticated if self.pins.is_empty() => Requirement::authenticated(),
-            Level::Authenticated => Requirement::proven_by(Proofs {
-                pins: self.pins.iter().copied().collect(),
-                ..Proofs::default()
-            }),
+            Level::Authenticated => Requirement::pinned(self.pins.iter().copied()),
         };
         match self.min_version {
             Some(version) => requirement.with_versions(Versions::at_least(version)),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use mail::{Domain, Timestamp};
-use tls::{Demand, Demands, Version};
+use tls::{Demand, Demands};
 
 use crate::force_encrypt::entry::{Direction, Entry, Key};
 use crate::lookup::{DomainMap, NetworkMap};
@@ -102,11 +102,6 @@ impl ForceEncrypt {
             address.into_iter().flat_map(|ip| self.for_address(ip, Direction::In, now));
         by_name.chain(by_address).collect()
     }
-
-    /// Whether any entry asks for TLS 1.3 of mail that comes in.
-    pub(crate) fn has_inbound_version(&self) -> bool {
-        self.entries.iter().any(|e| e.direction.is_in() && e.min_version == Some(Version::Tls13))
-    }
 }
 
 fn goes(entry: Direction, asked: Direction) -> bool {
@@ -172,7 +167,7 @@ mod tests {
         );
         let joined = demands.joined();
         assert_eq!(joined.level, tls::Level::Authenticated);
-        assert!(!joined.versions.contains(Version::Tls12));
+        assert!(!joined.versions.contains(tls::Version::Tls12));
         assert!(table.demands(&"other.example".parse().unwrap(), None, None, NOW).is_empty());
     }
 
