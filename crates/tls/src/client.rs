@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mail::{Domain, Timestamp};
-use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12Resumption};
+use rustls::client::{Resumption, Tls12Resumption};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ClientConnection};
@@ -57,7 +57,7 @@ pub struct Client {
     roots: Arc<Roots>,
     handshake_max: Duration,
     clock: Arc<Clock>,
-    configs: Mutex<HashMap<Key, Shared>>,
+    configs: Mutex<HashMap<Key, Arc<ClientConfig>>>,
 }
 
 /// An [`Offer`] as far as it decides the library's settings.
@@ -68,12 +68,6 @@ struct Key {
     hybrid: bool,
     identity: Option<Fingerprint>,
     resume: bool,
-}
-
-#[derive(Clone)]
-struct Shared {
-    config: Arc<ClientConfig>,
-    sessions: Option<Arc<ClientSessionMemoryCache>>,
 }
 
 impl Peer {
@@ -180,20 +174,21 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let shared = self.shared(offer)?;
+        let config = self.config(offer)?;
         let name = ServerName::try_from(peer.host.clone())
             .map_err(|_| Failure::new(FailureKind::Handshake, "not a host name for TLS"))?;
         self.clock.set(now);
-        let shake = TlsConnector::from(Arc::clone(&shared.config)).connect(name.clone(), stream);
+        let shake = TlsConnector::from(config).connect(name, stream);
         let stream = tokio::time::timeout(self.handshake_max, shake)
             .await
             .map_err(|_| Failure::new(FailureKind::Timeout, ""))?
             .map_err(|error| Failure::from_io(&error))?;
         let facts = self.facts(stream.get_ref().1, peer, offer, now)?;
         if facts.resumed && !matches!(facts.verification, Verification::Trusted { .. }) {
-            // The chain of the first session is shown again for ever; a renewed
-            // certificate would otherwise never be seen.
-            shared.forget(&name);
+            // The chain of the first session is shown again for ever, and a renewed
+            // certificate would never be seen. This connection still receives tickets,
+            // so it takes the old settings with its sessions along.
+            self.forget(offer);
         }
         Ok((stream, facts))
     }
@@ -236,62 +231,61 @@ impl Client {
         }
     }
 
-    fn shared(&self, offer: &Offer) -> Result<Shared, Failure> {
-        let key = Key {
+    fn config(&self, offer: &Offer) -> Result<Arc<ClientConfig>, Failure> {
+        let key = Key::of(offer);
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = configs.get(&key) {
+            return Ok(Arc::clone(config));
+        }
+        let config = build(offer, &self.clock)
+            .map(Arc::new)
+            .map_err(|error| Failure::new(FailureKind::Impossible, error))?;
+        if configs.len() >= CONFIGS_MAX {
+            configs.clear();
+        }
+        configs.insert(key, Arc::clone(&config));
+        Ok(config)
+    }
+
+    fn forget(&self, offer: &Offer) {
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::of(offer));
+    }
+}
+
+impl Key {
+    fn of(offer: &Offer) -> Self {
+        Self {
             versions: offer.versions,
             suites: offer.suites.clone(),
             hybrid: offer.hybrid,
             identity: offer.identity.as_ref().map(|own| own.facts().sha256),
             resume: offer.resume,
-        };
-        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = configs.get(&key) {
-            return Ok(shared.clone());
         }
-        let shared = Shared::build(offer, &self.clock)
-            .map_err(|error| Failure::new(FailureKind::Impossible, error))?;
-        if configs.len() >= CONFIGS_MAX {
-            configs.clear();
-        }
-        configs.insert(key, shared.clone());
-        Ok(shared)
     }
 }
 
-impl Shared {
-    fn build(offer: &Offer, clock: &Arc<Clock>) -> Result<Self, Error> {
-        let provider = provider::select(offer.versions, offer.suites.as_ref(), offer.hybrid)?;
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&provider::protocol_versions(offer.versions))
-            .map_err(|error| Error::Settings { detail: error.to_string() })?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Possession));
-        let mut config = match &offer.identity {
-            None => builder.with_no_client_auth(),
-            Some(own) => {
-                let own = SingleCertAndKey::from(Arc::clone(own.certified()));
-                builder.with_client_cert_resolver(Arc::new(own))
-            }
-        };
-        config.time_provider = Arc::clone(clock) as Arc<_>;
-        let sessions = offer.resume.then(|| Arc::new(ClientSessionMemoryCache::new(SESSIONS_MAX)));
-        config.resumption = match &sessions {
-            // Sessions of TLS 1.2 are not bound well enough to where they began (RFC 7627).
-            Some(store) => Resumption::store(Arc::clone(store) as Arc<dyn ClientSessionStore>)
-                .tls12_resumption(Tls12Resumption::Disabled),
-            None => Resumption::disabled(),
-        };
-        Ok(Self { config: Arc::new(config), sessions })
-    }
-
-    fn forget(&self, name: &ServerName<'static>) {
-        let Some(sessions) = &self.sessions else { return };
-        for _ in 0..TICKETS_MAX {
-            if sessions.take_tls13_ticket(name).is_none() {
-                return;
-            }
+fn build(offer: &Offer, clock: &Arc<Clock>) -> Result<ClientConfig, Error> {
+    let provider = provider::select(offer.versions, offer.suites.as_ref(), offer.hybrid)?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&provider::protocol_versions(offer.versions))
+        .map_err(|error| Error::Settings { detail: error.to_string() })?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Possession));
+    let mut config = match &offer.identity {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let own = SingleCertAndKey::from(Arc::clone(own.certified()));
+            builder.with_client_cert_resolver(Arc::new(own))
         }
-    }
+    };
+    config.time_provider = Arc::clone(clock) as Arc<_>;
+    config.resumption = if offer.resume {
+        // Sessions of TLS 1.2 are not bound well enough to where they began (RFC 7627).
+        Resumption::in_memory_sessions(SESSIONS_MAX).tls12_resumption(Tls12Resumption::Disabled)
+    } else {
+        Resumption::disabled()
+    };
+    Ok(config)
 }
 
 impl fmt::Debug for Client {
@@ -306,5 +300,3 @@ pub const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 const CONFIGS_MAX: usize = 64;
 /// Servers whose sessions are kept for resumption.
 const SESSIONS_MAX: usize = 512;
-/// More tickets than the library keeps for one server.
-const TICKETS_MAX: usize = 16;
