@@ -15,8 +15,10 @@ use crate::schema::{Context, TOP};
 use crate::source::{Sources, Span};
 use crate::tree::Statement;
 use crate::world::World;
+pub(crate) use analysis::diagnostic as finding;
 use names::{Named, Names};
 
+mod analysis;
 mod certificate;
 mod domain;
 mod limits;
@@ -96,12 +98,16 @@ impl Builder<'_> {
         let rate_classes = self.rate_classes(top);
         let delivery = self.delivery(top, &basics);
         let queue = self.queue(top);
-        let policy = self.policy(top);
         let control = self.control(top, &basics);
         let (dns, hosts, mx) = (self.dns(top), self.hosts(top), self.mx(top));
         let timeouts = self.timeouts(top);
         let (evidence, log) = (self.evidence(top), self.log(top));
         let trusted_networks = self.networks(top, "trusted-networks");
+        let default_encryption = delivery
+            .as_ref()
+            .map_or(tls::Level::Opportunistic, |delivery| delivery.default_encryption.value);
+        let rule_set = self.rule_set(top, trusted_networks.value.clone(), default_encryption);
+        let policy = rule_set.as_ref().and_then(|rule_set| self.compile(rule_set));
         let ca_bundle = self.readable(top.value("ca-bundle"));
         self.certificates_of_listeners(&listeners);
         self.unused_names();
@@ -119,7 +125,8 @@ impl Builder<'_> {
             certificates,
             listeners,
             domains,
-            policy,
+            rule_set: rule_set?,
+            policy: policy?,
             limits: limits?,
             timeouts: timeouts?,
             queue: queue?,

@@ -163,6 +163,9 @@ catalogue! {
     BadEntry 404 "An entry is not well formed"
         "One entry a line: a domain, a domain with a leading dot for its subdomains, an IP address or a network. Nothing of the list is used until every line is right."
 
+    EntryExpired 405 "An entry has expired"
+        "The date after `until` has passed, so the entry no longer holds. Renew it or remove it."
+
     SecretMissing 501 "A secret is not there"
         "The variable, file or credential that holds the secret does not exist or is empty. Secrets are named as `env:NAME`, `file:PATH` or `credential:NAME` (systemd's LoadCredential=), never written into the configuration."
     SecretInClear 502 "A secret stands in the configuration"

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -55,8 +56,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The domains that are ours.
     pub domains: Vec<LocalDomain>,
-    /// The rules, tables and Force Encrypt entries, for `rules` to compile.
-    pub policy: Policy,
+    /// The rules, tables and Force Encrypt entries, as written.
+    pub rule_set: rules::RuleSet,
+    /// The same, compiled.
+    pub policy: Arc<rules::Policy>,
     /// Limits of sessions on every listener that has none of its own.
     pub limits: Limits,
     /// How long the server waits.
@@ -177,17 +180,6 @@ pub enum Recipients {
     Accounts,
     /// All; the next server knows who exists.
     Any,
-}
-
-/// The ordered rules and the lists they look in.
-#[derive(Debug, Clone, Default)]
-pub struct Policy {
-    /// The rules in order.
-    pub rules: Vec<rules::Rule>,
-    /// The tables that rules look in.
-    pub tables: Vec<rules::Table>,
-    /// The Force Encrypt entries in order.
-    pub force_encrypt: Vec<rules::force_encrypt::Entry>,
 }
 
 /// `limits { }`: what one client may ask of the server.
@@ -314,6 +306,12 @@ impl Config {
     /// The targets that `mx { }` names for a domain.
     pub fn mx(&self, domain: &Domain) -> Option<&MxEntry> {
         self.mx.iter().find(|entry| *entry.domain == *domain)
+    }
+
+    /// Warnings about Force Encrypt entries whose time is over at `now`.
+    pub fn expired(&self, now: mail::Timestamp) -> Vec<crate::Diagnostic> {
+        let findings = rules::analysis::expired(&self.rule_set, now);
+        findings.iter().map(|finding| crate::build::finding(finding, &self.sources)).collect()
     }
 
     /// The listener of a name.

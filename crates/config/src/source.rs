@@ -126,6 +126,11 @@ impl Sources {
         &self.files[usize::from(id.0)]
     }
 
+    /// The files in order, with their ids.
+    pub fn numbered(&self) -> impl Iterator<Item = (FileId, &File)> {
+        (0..).map(FileId).zip(&self.files)
+    }
+
     /// The files in order.
     pub fn files(&self) -> impl Iterator<Item = &File> {
         self.files.iter()

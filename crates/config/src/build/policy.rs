@@ -1,22 +1,31 @@
 //! `rules { }`: the statements of rules, read by `rules` word by word.
 
+use ipnet::IpNet;
 use rules::words::{parse_action, parse_test};
-use rules::{Action, Condition, Fact, Relation, Rule, Setting, Test, Value};
+use rules::{Action, Condition, Fact, Relation, Rule, RuleSet, Setting, Test, Value};
+use tls::Level;
 
 use super::Builder;
 use super::names::Named;
 use super::words::Reading;
 use crate::check::Section;
 use crate::code::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::located::Located;
-use crate::model::{Policy, origin};
+use crate::model::origin;
 use crate::schema::RULE;
 use crate::source::Span;
 use crate::tree::{Statement, Word};
 
 impl Builder<'_> {
-    pub(super) fn policy(&mut self, top: &Section<'_>) -> Policy {
+    /// The rules with the lists they look in; `None` where they are wrong.
+    pub(super) fn rule_set(
+        &mut self,
+        top: &Section<'_>,
+        trusted_networks: Vec<IpNet>,
+        default_encryption: Level,
+    ) -> Option<RuleSet> {
+        let before = self.diagnostics.len();
         let tables = self.tables(top);
         let force_encrypt = self.force_encrypt(top);
         let mut rules = Vec::new();
@@ -30,7 +39,17 @@ impl Builder<'_> {
             names.push(name);
         }
         self.unique("rule", names);
-        Policy { rules, tables, force_encrypt }
+        let local_domains =
+            top.all("domain").filter_map(|item| item.argument(0)).map(|name| name.value).collect();
+        let sound = !has_errors(&self.diagnostics[before..]);
+        sound.then_some(RuleSet {
+            rules,
+            tables,
+            trusted_networks,
+            force_encrypt,
+            local_domains,
+            default_encryption,
+        })
     }
 
     fn rule(&mut self, name: &Located<String>, statements: &[Statement]) -> Rule {
