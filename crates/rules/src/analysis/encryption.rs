@@ -179,13 +179,27 @@ fn weakening(
             let min = entry.min_version.filter(|v| *v == Version::Tls13);
             let level = if entry.level == Level::Authenticated { "verified" } else { "encrypted" };
             let demand = min.map_or(level.to_owned(), |_| format!("{level} and TLS 1.3"));
-            findings.error(
+            // Less than verified and still encrypted is no attempt to send in the clear:
+            // the entry holds, and a pasted list does not stop the server.
+            let opens = match setting {
+                Setting::RelayEncryption(level) => *level < Level::Encrypted,
+                _ => true,
+            };
+            findings.add(
                 Code::WeakensForceEncrypt,
-                rule,
+                if opens { Severity::Error } else { Severity::Warning },
                 &statement.origin,
-                format!("{less} is less than Force Encrypt demands for \"{}\": {demand}", entry.key),
-                "remove it here, or take the entry out of force-encrypt; a rule may only demand more"
-                    .into(),
+                Note {
+                    rule: Some(rule.name.clone()),
+                    message: format!(
+                        "{less} is less than Force Encrypt demands for \"{}\": {demand}",
+                        entry.key
+                    ),
+                    help: "remove it here, or take the entry out of force-encrypt; a rule may only demand \
+                           more"
+                        .into(),
+                    related: None,
+                },
             );
             findings.beside(&entry.origin);
         }
