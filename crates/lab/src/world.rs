@@ -102,6 +102,17 @@ impl World {
         self.partners.iter().map(|(name, partner)| (name.as_str(), partner.address()))
     }
 
+    /// For each domain with a server: its servers' names and where they listen, first choice
+    /// first. What DNS says with MX records, for those who cannot or will not ask it.
+    pub fn routes(&self) -> BTreeMap<&str, Vec<(&str, SocketAddr)>> {
+        let mut routes: BTreeMap<&str, Vec<(&str, SocketAddr)>> = BTreeMap::new();
+        for (name, address) in self.servers() {
+            let domain = name.split_once('.').map_or(name, |(_, domain)| domain);
+            routes.entry(domain).or_default().push((name, address));
+        }
+        routes
+    }
+
     /// The port of all servers in place of 25, where they share one.
     pub fn port(&self) -> Option<u16> {
         let mut ports = self.partners.values().map(|partner| partner.address().port());

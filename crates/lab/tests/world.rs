@@ -55,6 +55,10 @@ async fn a_resolver_finds_the_partners_and_a_client_reaches_them() {
     let config = trusting(world.authority(), None);
     client.encrypt(config, "mx.partner.test").await.unwrap();
     assert_eq!(world.servers().count(), 18);
+    let routes = world.routes();
+    assert_eq!(routes["partner.test"], [("mx.partner.test", partner.address())]);
+    let names: Vec<&str> = routes["twomx.test"].iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["mx1.twomx.test", "mx2.twomx.test"]);
     assert!(world.partner("smarthost.test").is_some());
     assert!(!SMARTHOST_USER.is_empty() && SMARTHOST_PASSWORD.len() >= 12);
 }
