@@ -14,6 +14,26 @@ pub struct Connected<S> {
 
 /// A connection that met its demands. Only [`Connected::admit`] makes one, and
 /// only a `Ready` sends an envelope.
+///
+/// ```
+/// use tls::{Connected, Demands, Plaintext, Requirement};
+///
+/// let demands = Demands::by_default(Requirement::encrypted());
+/// let connected = Connected::in_clear("socket", Plaintext::NotOffered);
+/// let refused = connected.admit(&demands).unwrap_err();
+/// assert_eq!(
+///     refused.verdict.to_string(),
+///     "Encrypted, by default; not met: the peer does not offer STARTTLS"
+/// );
+/// ```
+///
+/// There is no other way to one:
+///
+/// ```compile_fail,E0451
+/// fn forge(verdict: tls::Verdict) -> tls::Ready<()> {
+///     tls::Ready { stream: (), verdict }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Ready<S> {
     stream: S,
