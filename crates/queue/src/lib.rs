@@ -1,19 +1,34 @@
-//! What an attempt's outcome means for a queue entry: schedule, endings, and the decision
-//! to tell the sender.
+//! Schedule, outcomes and the decision to notify: pure transitions over the store.
 //!
-//! [`Recipients`] is what an entry keeps of whom it is for. [`transition`] takes it
-//! and what became of each recipient, and gives what goes on, what has ended and which
-//! notices are due. [`Schedule`] says when.
+//! ```text
+//!  store::Claimed ─▶ Entry ─ delivery ─▶ Outcome per recipient
+//!                      └──────────┬─────────────┘
+//!                             transition(now)
+//!                                 ▼
+//!            Transition: ended, remaining with its due time, notices
+//!                                 ▼
+//!                     store::Settle, one transaction
+//! ```
 //!
-//! Deliberately absent: the store, clocks, connections, and the words of a notice. The
-//! instant is passed in; the server carries out what is decided here.
+//! [`transition`] decides what an attempt means for each recipient;
+//! [`Schedule`] when the next one is; [`Dispatch`] which destinations can take
+//! more work now. Times come in as values and nothing here waits.
+//!
+//! Deliberately absent: sockets, clocks, how a message is delivered, and the
+//! text of notices, which is `mail::dsn`'s.
 
-pub mod recipient;
-pub mod schedule;
-pub mod transition;
+mod dispatch;
+mod outcome;
+mod recipient;
+mod schedule;
+mod settle;
+mod transition;
 
-pub use recipient::{Recipient, Recipients};
-pub use schedule::Schedule;
+pub use dispatch::{Dispatch, Limits};
+pub use outcome::{Class, Delivered, Onward, Outcome, Subject, Trouble, classify};
+pub use recipient::{LastTrouble, QueuedRecipient, RecipientsError, Told, decode, encode};
+pub use schedule::{JITTER_MAX_PERCENT, RETRIES_MAX, RETRY_MIN, Schedule, ScheduleError};
+pub use settle::{Work, settle};
 pub use transition::{
-    Ended, Entry, Fate, Next, Notice, NoticeKind, Reason, Remote, Transition, transition,
+    DoubleBounce, EndedRecipient, Entry, Notice, Removal, Transition, remove, transition,
 };

@@ -1,360 +1,342 @@
-//! What an attempt means for an entry. Pure: the same entry, fates and instant give the
-//! same transition.
+//! What an attempt means for each recipient of an entry, and who is told.
 
+use std::time::Duration;
+
+use mail::dsn::{Action, RECIPIENTS_MAX, Reason, RecipientNotice};
 use mail::{Address, ReversePath, Status, Timestamp};
-use serde::{Deserialize, Serialize};
 use store::Ending;
 
-use crate::recipient::{Recipient, Recipients};
+use crate::outcome::{Delivered, Onward, Outcome, Subject, Trouble};
+use crate::recipient::{LastTrouble, QueuedRecipient, TEXT_MAX_CHARS};
 use crate::schedule::Schedule;
 
-/// An entry as it was when it was attempted.
-#[derive(Debug, Clone)]
+/// A queue entry, as its transitions see it.
+#[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Who is told; nobody if null.
-    pub reverse_path: &'a ReversePath,
     /// When the message came.
     pub received: Timestamp,
-    /// When it is given up.
+    /// When the queue gives up.
     pub expires: Timestamp,
-    /// How many attempts there were before this one.
+    /// How many attempts were made before this one.
     pub attempts: u32,
-    /// Whom it is for.
-    pub recipients: &'a Recipients,
+    /// Who is told.
+    pub reverse_path: &'a ReversePath,
+    /// The recipients that have not ended.
+    pub recipients: &'a [QueuedRecipient],
 }
 
-/// What became of one recipient in an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
-    /// Off our hands.
-    Done {
-        /// `Delivered` or `Relayed`.
-        ending: Ending,
-        /// Whether a notice of success, if wished, is ours to send (RFC 3461 section 5.2).
-        success_is_ours: bool,
-        /// The host that took it.
-        remote: Remote,
-    },
-    /// Trying again may help.
-    Later {
-        /// Why not now.
-        reason: Reason,
-        /// Not before this long, where the destination said so.
-        not_before: Option<std::time::Duration>,
-    },
-    /// Trying again will not help.
-    Failed(Reason),
-}
-
-/// The host that answered last, and its words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remote {
-    /// Its name.
-    pub host: Option<String>,
-    /// Its reply, on one line.
-    pub reply: Option<String>,
-}
-
-/// Why a recipient was not served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// The enhanced status.
-    pub status: Status,
-    /// In words.
-    pub text: String,
-    /// What is missing is the protection demanded.
-    pub is_policy: bool,
-    /// Who said so.
-    pub remote: Remote,
+/// What is done about failures of messages that have no sender to tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DoubleBounce {
+    /// Nothing: they end, and the evidence says so.
+    #[default]
+    Drop,
+    /// The postmaster is told, unless it is the postmaster who cannot be reached.
+    Tell(Address),
 }
 
 /// What follows from an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
-    /// Recipients at their end.
-    pub ended: Vec<Ended>,
-    /// What goes on, if anything.
-    pub next: Option<Next>,
-    /// What the sender is told.
+    /// Recipients that reached their final state.
+    pub ended: Vec<EndedRecipient>,
+    /// Recipients that go on, and when; empty when none does.
+    pub remaining: Vec<QueuedRecipient>,
+    /// When the rest is tried again; meaningless when none remains.
+    pub due: Timestamp,
+    /// Whether this was an attempt, or the entry was only put back.
+    pub attempted: bool,
+    /// What the attempt ended with, for the queue list.
+    pub note: String,
+    /// Whom to tell, and of what. Each becomes a message in the same transaction.
     pub notices: Vec<Notice>,
 }
 
-/// A recipient at its end.
+/// A recipient that reached its final state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// The recipient, as promised.
-    pub address: Address,
-    /// Its ending.
+pub struct EndedRecipient {
+    /// Who.
+    pub recipient: QueuedRecipient,
+    /// How.
     pub ending: Ending,
-    /// Why, unless it went well.
-    pub reason: Option<String>,
+    /// The last status.
+    pub status: Status,
+    /// The last words.
+    pub text: String,
 }
 
-/// The part of an entry that goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Next {
-    /// Whom it is for.
-    pub recipients: Recipients,
-    /// When it is tried again; never after the entry's expiry by more than the wait before it.
-    pub due: Timestamp,
-    /// Why it waits, for the queue list.
-    pub note: String,
-}
-
-/// Something to tell the sender.
+/// A notice to be composed and queued, with the null reverse-path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The recipient it is about.
-    pub recipient: Recipient,
-    /// What is told.
-    pub kind: NoticeKind,
+    /// Whom to tell.
+    pub to: Address,
+    /// Of what; at most [`RECIPIENTS_MAX`] in one notice.
+    pub recipients: Vec<RecipientNotice>,
 }
 
-/// What a notice tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoticeKind {
-    /// It was given up. `expired` when the cause may pass but the time is over.
-    Failed {
-        /// Why.
-        reason: Reason,
-        /// The time is over.
-        expired: bool,
-    },
-    /// It waits, and is tried until the instant.
-    Delayed {
-        /// Why.
-        reason: Reason,
-        /// When it will be given up.
-        until: Timestamp,
-    },
-    /// It was passed on, as the sender wished to know.
-    Succeeded {
-        /// Whether it went to another server, or into a mailbox.
-        relayed: bool,
-        /// Who took it.
-        remote: Remote,
-    },
+/// An operator's way to end an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// The sender is told.
+    Bounce,
+    /// Nobody is told.
+    Cancel,
 }
 
-/// What follows when each recipient of `entry` met its fate at `now`. `fates` has one for
-/// each recipient, in order; a recipient without one waits. `chance` (0 to 1) moves the wait.
-pub fn transition(
-    entry: &Entry<'_>,
-    fates: Vec<Fate>,
-    schedule: &Schedule,
-    now: Timestamp,
-    chance: f64,
-) -> Transition {
-    let mut ended = Vec::new();
-    let mut waiting = Vec::new();
-    let mut notices = Vec::new();
-    let mut note = String::new();
-    let mut wait = schedule.wait(entry.attempts + 1, chance);
-    let tells = entry.reverse_path.address().is_some();
-    let mut fates = fates.into_iter();
-    for recipient in &entry.recipients.0 {
-        let mut recipient = recipient.clone();
-        match fates.next() {
-            Some(Fate::Done { ending, success_is_ours, remote }) => {
-                ended.push(Ended { address: recipient.promised.clone(), ending, reason: None });
-                if tells && recipient.notify.success && success_is_ours {
-                    let relayed = ending == Ending::Relayed;
-                    let kind = NoticeKind::Succeeded { relayed, remote };
-                    notices.push(Notice { recipient, kind });
-                }
-            }
-            Some(Fate::Failed(reason)) => {
-                fail(recipient, reason, false, tells, &mut ended, &mut notices);
-            }
-            Some(Fate::Later { reason, .. }) if now >= entry.expires => {
-                fail(recipient, reason, true, tells, &mut ended, &mut notices);
-            }
-            Some(Fate::Later { reason, not_before }) => {
-                wait = wait.max(not_before.unwrap_or_default());
-                note.clone_from(&reason.text);
-                if tells && delay_is_due(&mut recipient, &reason, entry.received, schedule, now) {
-                    let kind = NoticeKind::Delayed { reason, until: entry.expires };
-                    notices.push(Notice { recipient: recipient.clone(), kind });
-                }
-                waiting.push(recipient);
-            }
-            None => waiting.push(recipient),
-        }
-    }
-    let next = (!waiting.is_empty()).then(|| Next {
-        // The last attempt is made when the time is over, and not a whole wait later.
-        due: now.plus(wait).min(entry.expires.max(now)),
-        recipients: Recipients(waiting),
-        note,
-    });
-    Transition { ended, next, notices }
-}
-
-fn fail(
-    recipient: Recipient,
-    reason: Reason,
-    expired: bool,
-    tells: bool,
-    ended: &mut Vec<Ended>,
-    notices: &mut Vec<Notice>,
-) {
-    ended.push(Ended {
-        address: recipient.promised.clone(),
-        ending: Ending::Bounced,
-        reason: Some(reason.text.clone()),
-    });
-    if tells && recipient.notify.failure {
-        notices.push(Notice { recipient, kind: NoticeKind::Failed { reason, expired } });
-    }
-}
-
-/// Whether the sender is told now that `recipient` waits; notes that it was.
+/// What `outcomes`, one for each recipient and in their order, mean at `now`.
+/// A recipient without an outcome was not tried. `random` chooses the jitter.
 ///
-/// Missing protection is told early and once, by its own time; what else delays is
-/// told by the ordinary one. A sender who did not wish for delay notices still hears of
-/// missing protection, since waiting may be what they must not do.
-fn delay_is_due(
-    recipient: &mut Recipient,
-    reason: &Reason,
-    received: Timestamp,
+/// A temporary trouble at or after the entry's expiry is final. A notice of
+/// failure is never sent about a message with the null reverse-path, nor
+/// against the sender's wish (RFC 3461 section 4.1, RFC 5321 section 4.5.5).
+pub fn transition(
     schedule: &Schedule,
+    double_bounce: &DoubleBounce,
+    entry: &Entry<'_>,
+    outcomes: &[Outcome],
     now: Timestamp,
-) -> bool {
-    let waited = now.since(received);
-    let over = |limit: Option<std::time::Duration>| limit.is_some_and(|limit| waited >= limit);
-    if reason.is_policy && !recipient.told_of_policy && over(schedule.policy_notice) {
-        let never = recipient.notify == mail::Notify::NEVER;
-        recipient.told_of_policy = !never;
-        recipient.told_of_delay = !never;
-        return !never;
+    random: u32,
+) -> Transition {
+    let mut making = Making::new(schedule, double_bounce, entry, now);
+    let untried = Outcome::NotTried { again_after: Duration::ZERO };
+    let outcomes = outcomes.iter().chain(std::iter::repeat(&untried));
+    for (recipient, outcome) in entry.recipients.iter().zip(outcomes) {
+        match outcome {
+            Outcome::Delivered(delivered) => making.delivered(recipient, delivered),
+            Outcome::Permanent(trouble) => making.failed(recipient, trouble, None),
+            Outcome::Temporary(trouble) if now >= entry.expires => {
+                making.failed(recipient, trouble, Some(now.since(entry.received)));
+            }
+            Outcome::Temporary(trouble) => making.deferred(recipient, trouble),
+            Outcome::NotTried { again_after } => making.put_back(recipient, *again_after),
+        }
     }
-    if recipient.notify.delay && !recipient.told_of_delay && over(schedule.delay_notice) {
-        recipient.told_of_delay = true;
-        return true;
-    }
-    false
+    making.finish(random)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn schedule() -> Schedule {
-        Schedule {
-            retry: vec![Duration::from_secs(60)],
-            jitter_percent: 0,
-            lifetime: Duration::from_secs(1_000),
-            bounce_lifetime: Duration::from_secs(100),
-            delay_notice: Some(Duration::from_secs(400)),
-            policy_notice: Some(Duration::from_secs(0)),
+/// Ends every recipient of an entry by an operator's word.
+pub fn remove(
+    schedule: &Schedule,
+    double_bounce: &DoubleBounce,
+    entry: &Entry<'_>,
+    removal: Removal,
+    now: Timestamp,
+) -> Transition {
+    let mut making = Making::new(schedule, double_bounce, entry, now);
+    for recipient in entry.recipients {
+        match removal {
+            Removal::Bounce => {
+                let text = "an administrator took it out of the queue";
+                let trouble = Trouble::new(Status::new(5, 7, 0), Reason::Cancelled, text);
+                making.failed(recipient, &trouble, None);
+            }
+            Removal::Cancel => {
+                let text = "cancelled by an administrator".to_owned();
+                making.end(recipient, Ending::Cancelled, Status::new(5, 7, 0), text);
+            }
         }
     }
+    making.finish(0)
+}
 
-    fn recipients(names: &[&str]) -> Recipients {
-        let recipient = |name: &&str| Recipient::new(mail::Recipient::new(name.parse().unwrap()));
-        Recipients(names.iter().map(recipient).collect())
-    }
+/// A transition while its recipients are looked at.
+struct Making<'a> {
+    schedule: &'a Schedule,
+    double_bounce: &'a DoubleBounce,
+    entry: &'a Entry<'a>,
+    now: Timestamp,
+    to_sender: Vec<RecipientNotice>,
+    to_postmaster: Vec<RecipientNotice>,
+    not_before: Duration,
+    /// What remains lacks protection, so a notice of that may fall due.
+    protection: bool,
+    made: Transition,
+}
 
-    fn reason(status: &str, is_policy: bool) -> Reason {
-        Reason {
-            status: status.parse().unwrap(),
-            text: "no".into(),
-            is_policy,
-            remote: Remote::default(),
-        }
-    }
-
-    fn later(is_policy: bool) -> Fate {
-        Fate::Later { reason: reason("4.4.1", is_policy), not_before: None }
-    }
-
-    fn done() -> Fate {
-        Fate::Done { ending: Ending::Relayed, success_is_ours: true, remote: Remote::default() }
-    }
-
-    fn after(recipients: &Recipients, fates: Vec<Fate>, from: &str, now: i64) -> Transition {
-        let reverse_path = ReversePath::try_from(from.to_owned()).unwrap();
-        let entry = Entry {
-            reverse_path: &reverse_path,
-            received: Timestamp(0),
-            expires: Timestamp(1_000_000),
-            attempts: 0,
-            recipients,
+impl<'a> Making<'a> {
+    fn new(
+        schedule: &'a Schedule,
+        double_bounce: &'a DoubleBounce,
+        entry: &'a Entry<'a>,
+        now: Timestamp,
+    ) -> Self {
+        let made = Transition {
+            ended: Vec::new(),
+            remaining: Vec::new(),
+            due: now,
+            attempted: false,
+            note: String::new(),
+            notices: Vec::new(),
         };
-        transition(&entry, fates, &schedule(), Timestamp(now), 0.5)
-    }
-
-    #[test]
-    fn each_recipient_goes_its_own_way() {
-        let all = recipients(&["a@x.test", "b@x.test", "c@x.test"]);
-        let fates = vec![done(), Fate::Failed(reason("5.1.1", false)), later(false)];
-        let t = after(&all, fates, "ann@y.test", 0);
-        let ends: Vec<_> = t.ended.iter().map(|e| e.ending).collect();
-        assert_eq!(ends, [Ending::Relayed, Ending::Bounced]);
-        let next = t.next.unwrap();
-        assert_eq!(next.recipients.0.len(), 1);
-        assert_eq!(next.due, Timestamp(60_000));
-        assert!(matches!(
-            &t.notices[..],
-            [Notice { kind: NoticeKind::Failed { expired: false, .. }, .. }]
-        ));
-    }
-
-    #[test]
-    fn nothing_is_ever_sent_back_to_the_null_sender() {
-        let mut all = recipients(&["a@x.test", "b@x.test", "c@x.test"]);
-        all.0[0].notify.success = true;
-        let fates = vec![done(), Fate::Failed(reason("5.1.1", false)), later(true)];
-        assert_eq!(after(&all, fates, "", 900_000).notices, []);
-    }
-
-    #[test]
-    fn missing_protection_is_told_at_once_and_only_once() {
-        let all = recipients(&["a@x.test"]);
-        let first = after(&all, vec![later(true)], "ann@y.test", 0);
-        assert!(matches!(first.notices[0].kind, NoticeKind::Delayed { .. }));
-        let again = after(&first.next.unwrap().recipients, vec![later(true)], "ann@y.test", 1);
-        assert_eq!(again.notices, []);
-    }
-
-    #[test]
-    fn an_ordinary_delay_is_told_when_its_time_has_come() {
-        let all = recipients(&["a@x.test"]);
-        assert_eq!(after(&all, vec![later(false)], "ann@y.test", 399_999).notices, []);
-        assert_eq!(after(&all, vec![later(false)], "ann@y.test", 400_000).notices.len(), 1);
-    }
-
-    #[test]
-    fn at_its_expiry_an_entry_is_given_up_and_the_sender_told() {
-        let all = recipients(&["a@x.test"]);
-        let t = after(&all, vec![later(false)], "ann@y.test", 1_000_000);
-        assert!(t.next.is_none());
-        assert!(matches!(t.notices[0].kind, NoticeKind::Failed { expired: true, .. }));
-    }
-
-    #[test]
-    fn the_last_attempt_is_made_at_the_expiry() {
-        let all = recipients(&["a@x.test"]);
-        let t = after(&all, vec![later(false)], "ann@y.test", 990_000);
-        assert_eq!(t.next.unwrap().due, Timestamp(1_000_000));
-    }
-
-    #[test]
-    fn a_sender_who_wants_to_hear_nothing_hears_nothing() {
-        let mut all = recipients(&["a@x.test", "b@x.test", "c@x.test"]);
-        for recipient in &mut all.0 {
-            recipient.notify = mail::Notify::NEVER;
+        Self {
+            schedule,
+            double_bounce,
+            entry,
+            now,
+            to_sender: Vec::new(),
+            to_postmaster: Vec::new(),
+            not_before: Duration::ZERO,
+            protection: false,
+            made,
         }
-        let fates = vec![done(), Fate::Failed(reason("5.1.1", false)), later(true)];
-        assert_eq!(after(&all, fates, "ann@y.test", 500_000).notices, []);
     }
 
-    #[test]
-    fn what_an_entry_keeps_reads_back_the_same() {
-        let mut all = recipients(&["a@x.test", "b@x.test"]);
-        all.0[1].target = Some("c@z.test".parse().unwrap());
-        all.0[1].told_of_delay = true;
-        assert_eq!(Recipients::from_json(&all.to_json()).unwrap(), all);
+    fn end(&mut self, recipient: &QueuedRecipient, ending: Ending, status: Status, text: String) {
+        self.made.ended.push(EndedRecipient { recipient: recipient.clone(), ending, status, text });
+    }
+
+    fn delivered(&mut self, recipient: &QueuedRecipient, delivered: &Delivered) {
+        self.made.attempted = true;
+        let (ending, told) = match delivered.onward {
+            Onward::Final => (Ending::Delivered, Some(Action::Delivered)),
+            Onward::Relayed => (Ending::Relayed, Some(Action::Relayed)),
+            Onward::WithDsn => (Ending::Relayed, None),
+        };
+        let status = Status::new(2, 0, 0);
+        if let Some(action) = told.filter(|_| recipient.recipient.notify.success) {
+            self.to_sender.push(RecipientNotice {
+                recipient: recipient.recipient.address.clone(),
+                orcpt: recipient.recipient.orcpt.clone(),
+                action,
+                status,
+                reason: Reason::Done,
+                remote_mta: delivered.host.clone(),
+                reply: delivered.reply.clone(),
+                last_attempt: Some(self.now),
+            });
+        }
+        self.end(recipient, ending, status, delivered.reply.clone().unwrap_or_default());
+    }
+
+    /// `expired` says for how long it was tried, when that is why.
+    fn failed(
+        &mut self,
+        recipient: &QueuedRecipient,
+        trouble: &Trouble,
+        expired: Option<Duration>,
+    ) {
+        self.made.attempted = true;
+        let reason = match (expired, trouble.subject) {
+            // The sender should read of the protection, however long it took.
+            (None, _) | (Some(_), Subject::Protection) => trouble.reason.clone(),
+            (Some(after), Subject::Other) => {
+                Reason::Expired { after, last: Some(trouble.text.clone()) }
+            }
+        };
+        let status = match (expired, trouble.subject) {
+            (None, _) | (Some(_), Subject::Protection) => trouble.status_as(true),
+            (Some(_), Subject::Other) => DELIVERY_TIME_EXPIRED,
+        };
+        let notice = self.notice(recipient, trouble, Action::Failed, status, reason);
+        self.tell_failure(recipient, notice);
+        self.end(recipient, Ending::Bounced, status, trouble.text.clone());
+    }
+
+    fn tell_failure(&mut self, recipient: &QueuedRecipient, notice: RecipientNotice) {
+        match (self.entry.reverse_path, self.double_bounce) {
+            (ReversePath::Address(_), _) if recipient.recipient.notify.failure => {
+                self.to_sender.push(notice);
+            }
+            (ReversePath::Null, DoubleBounce::Tell(postmaster))
+                if recipient.recipient.address != *postmaster =>
+            {
+                self.to_postmaster.push(notice);
+            }
+            (ReversePath::Address(_), _)
+            | (ReversePath::Null, DoubleBounce::Tell(_) | DoubleBounce::Drop) => {}
+        }
+    }
+
+    fn deferred(&mut self, recipient: &QueuedRecipient, trouble: &Trouble) {
+        self.made.attempted = true;
+        let mut recipient = recipient.clone();
+        let status = trouble.status_as(false);
+        recipient.last = Some(LastTrouble {
+            at: self.now,
+            status,
+            text: trouble.text.chars().take(TEXT_MAX_CHARS).collect(),
+        });
+        let (received, now) = (self.entry.received, self.now);
+        let protection = trouble.subject == Subject::Protection;
+        let tells_protection = protection
+            && !recipient.told.protection
+            && !recipient.told.delay
+            && self.schedule.tells_protection(received, now);
+        let tells_delay = !recipient.told.delay && self.schedule.tells_delay(received, now);
+        if (tells_protection || tells_delay) && recipient.recipient.notify.delay {
+            let action = Action::Delayed { retry_until: self.entry.expires };
+            let reason = trouble.reason.clone();
+            let notice = self.notice(&recipient, trouble, action, status, reason);
+            self.to_sender.push(notice);
+        }
+        recipient.told.protection |= tells_protection;
+        recipient.told.delay |= tells_delay;
+        self.protection |= protection && !recipient.told.protection;
+        self.not_before = self.not_before.max(trouble.retry_after.unwrap_or_default());
+        if self.made.note.is_empty() {
+            self.made.note = trouble.text.chars().take(TEXT_MAX_CHARS).collect();
+        }
+        self.made.remaining.push(recipient);
+    }
+
+    fn put_back(&mut self, recipient: &QueuedRecipient, again_after: Duration) {
+        self.not_before = self.not_before.max(again_after);
+        self.made.remaining.push(recipient.clone());
+    }
+
+    fn notice(
+        &self,
+        recipient: &QueuedRecipient,
+        trouble: &Trouble,
+        action: Action,
+        status: Status,
+        reason: Reason,
+    ) -> RecipientNotice {
+        RecipientNotice {
+            recipient: recipient.recipient.address.clone(),
+            orcpt: recipient.recipient.orcpt.clone(),
+            action,
+            status,
+            reason,
+            remote_mta: trouble.host.clone(),
+            reply: trouble.reply.clone(),
+            last_attempt: Some(self.now),
+        }
+    }
+
+    fn finish(mut self, random: u32) -> Transition {
+        if !self.made.remaining.is_empty() {
+            self.made.due = self.schedule_next(random);
+        }
+        if let ReversePath::Address(sender) = self.entry.reverse_path {
+            push_notices(&mut self.made.notices, sender, self.to_sender);
+        }
+        if let DoubleBounce::Tell(postmaster) = self.double_bounce {
+            push_notices(&mut self.made.notices, postmaster, self.to_postmaster);
+        }
+        self.made
+    }
+
+    /// The next attempt: by the schedule after an attempt, no sooner than the
+    /// peer asked, at the latest when a notice or the expiry falls due.
+    fn schedule_next(&self, random: u32) -> Timestamp {
+        let earliest = self.now.plus(self.not_before);
+        if !self.made.attempted {
+            return earliest;
+        }
+        let wait = self.schedule.wait(self.entry.attempts.saturating_add(1), random);
+        let next = self.now.plus(wait).max(earliest);
+        let notice = self.schedule.next_notice(self.entry.received, self.now, self.protection);
+        let latest = notice.map_or(self.entry.expires, |at| at.min(self.entry.expires));
+        next.min(latest).max(earliest.min(self.entry.expires)).max(self.now)
     }
 }
+
+fn push_notices(notices: &mut Vec<Notice>, to: &Address, recipients: Vec<RecipientNotice>) {
+    for chunk in recipients.chunks(RECIPIENTS_MAX) {
+        notices.push(Notice { to: to.clone(), recipients: chunk.to_vec() });
+    }
+}
+
+/// The status of a message that waited too long (RFC 3463 section 3.5).
+const DELIVERY_TIME_EXPIRED: Status = Status::new(5, 4, 7);

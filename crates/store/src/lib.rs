@@ -24,6 +24,7 @@ mod account;
 mod body;
 pub mod chain;
 mod claim;
+mod compact;
 pub mod disk;
 mod error;
 mod evidence;
@@ -48,20 +49,23 @@ mod transaction;
 mod wal;
 mod writer;
 
-pub use account::{AccountRow, DomainRow};
+pub use account::{ACCOUNTS_PAGE_MAX, AccountRow, DomainRow};
 pub use body::{BODY_IN_MEMORY_MAX_OCTETS, Body, BodyReader, BodyWriter};
 pub use error::StoreError;
-pub use evidence::{Checkpoint, EvidenceRow};
-pub use ledger::{Imbalance, Ledger};
+pub use evidence::{Checkpoint, EVIDENCE_PAGE_MAX, EvidenceRow};
+pub use ledger::{IMBALANCES_MAX, Imbalance, Ledger};
 pub use model::{
-    Accept, Accepted, BlobId, Claim, Claimed, Ending, EntryId, Evidence, Hold, Lease, NewEntry,
-    Refusal, Remaining, Settle, Settled, Start,
+    Accept, Accepted, BlobId, CLAIM_MAX, Claim, Claimed, ENTRIES_MAX, Ending, EntryId, Evidence,
+    FACTS_MAX_OCTETS, Hold, Lease, NewEntry, Refusal, Remaining, Settle, Settled, Start,
 };
 pub use operate::{Change, Changed};
 pub use options::Options;
 pub use probe::ProbeRow;
-pub use queue_view::{Destination, EntryRow, EntryState, EntryStateKind, QueueFilter, Stats};
-pub use revision::{NewRevision, RevisionRow};
+pub use queue_view::{
+    Destination, ENTRIES_NAMED_MAX, EntryRow, EntryState, EntryStateKind, QUEUE_PAGE_MAX,
+    QueueFilter, Stats,
+};
+pub use revision::{NewRevision, REVISIONS_PAGE_MAX, RevisionRow};
 pub use store::Store;
 pub use synced::Synced;
-pub use trace::{MessageRow, TraceQuery};
+pub use trace::{MessageRow, TRACE_PAGE_MAX, TraceQuery};

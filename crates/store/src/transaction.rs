@@ -174,14 +174,20 @@ impl<'a> Tx<'a> {
                     extent.tag as i64,
                 ),
             )?;
-            self.execute(
-                "count a segment's bodies",
-                "INSERT INTO segment (n, live, size) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (n) DO UPDATE SET
-                   live = live + excluded.live, size = max(size, excluded.size)",
-                (extent.segment, extent.len, extent.end() as i64),
-            )?;
+            self.count_live(extent)?;
         }
+        Ok(())
+    }
+
+    /// A part of a body is alive at `extent`.
+    pub(crate) fn count_live(&mut self, extent: &Extent) -> Result<(), StoreError> {
+        self.execute(
+            "count a segment's bodies",
+            "INSERT INTO segment (n, live, size) VALUES (?1, ?2, ?3)
+             ON CONFLICT (n) DO UPDATE SET
+               live = live + excluded.live, size = max(size, excluded.size)",
+            (extent.segment, extent.len, extent.end() as i64),
+        )?;
         Ok(())
     }
 

@@ -1,0 +1,86 @@
+//! Accounts, revisions, findings and settings.
+
+mod support;
+
+use mail::Domain;
+use store::{AccountRow, DomainRow, NewRevision, ProbeRow};
+use support::*;
+
+fn domain(name: &str) -> Domain {
+    Domain::parse(name).unwrap()
+}
+
+#[tokio::test]
+async fn accounts_belong_to_domains_and_are_found_in_any_case() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let clinic = domain("clinic.example");
+    store
+        .put_domain(DomainRow { name: clinic.clone(), row: b"{}".to_vec() })
+        .await
+        .unwrap()
+        .into_inner();
+    for name in ["Ann", "bob"] {
+        let account =
+            AccountRow { domain: clinic.clone(), name: name.to_owned(), row: name.into() };
+        store.put_account(account).await.unwrap().into_inner();
+    }
+    let ann = store.account(&clinic, "ANN").await.unwrap().unwrap();
+    assert_eq!((&ann.name[..], &ann.row[..]), ("ann", &b"Ann"[..]));
+    assert_eq!(store.accounts(&clinic, "", 10).await.unwrap().len(), 2);
+    assert_eq!(store.accounts(&clinic, "ann", 10).await.unwrap().len(), 1);
+    assert!(store.remove_account(&clinic, "bob").await.unwrap().into_inner());
+    assert!(store.remove_domain(&clinic).await.unwrap().into_inner());
+    assert!(!store.remove_domain(&clinic).await.unwrap().into_inner());
+    assert_eq!(store.account(&clinic, "ann").await.unwrap(), None);
+    assert!(store.domains("", 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn revisions_are_numbered_from_one_and_listed_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.revision(None).await.unwrap(), None);
+    for n in 1..=3_u8 {
+        let revision = NewRevision {
+            at: NOW,
+            author: "ann".to_owned(),
+            reason: format!("change {n}"),
+            text: vec![n],
+        };
+        assert_eq!(store.add_revision(revision).await.unwrap().into_inner(), u64::from(n));
+    }
+    assert_eq!(store.revision(None).await.unwrap().unwrap().text, [3]);
+    assert_eq!(store.revision(Some(2)).await.unwrap().unwrap().reason, "change 2");
+    assert_eq!(store.revision(Some(9)).await.unwrap(), None);
+    let numbers = |rows: Vec<store::RevisionRow>| rows.iter().map(|r| r.number).collect::<Vec<_>>();
+    assert_eq!(numbers(store.revisions(None, 2).await.unwrap()), [3, 2]);
+    assert_eq!(numbers(store.revisions(Some(2), 9).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn a_finding_is_believed_until_its_time_and_can_be_flushed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (name, until) in [("old.example", after(10)), ("new.example", after(100))] {
+        let probe = ProbeRow { name: name.to_owned(), until, row: b"no tls".to_vec() };
+        store.put_probe(probe, NOW).await.unwrap().into_inner();
+    }
+    assert!(store.probe("old.example", after(9)).await.unwrap().is_some());
+    assert!(store.probe("old.example", after(10)).await.unwrap().is_none());
+    assert_eq!(store.forget_probes(Some("new.example")).await.unwrap().into_inner(), 1);
+    assert_eq!(store.forget_probes(None).await.unwrap().into_inner(), 1);
+}
+
+#[tokio::test]
+async fn a_setting_made_at_first_use_is_made_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.setting("key").await.unwrap(), None);
+    assert_eq!(store.setting_or("key", b"first".to_vec()).await.unwrap().into_inner(), b"first");
+    assert_eq!(store.setting_or("key", b"second".to_vec()).await.unwrap().into_inner(), b"first");
+    store.put_setting("key", b"third".to_vec()).await.unwrap().into_inner();
+    assert_eq!(store.setting("key").await.unwrap().as_deref(), Some(&b"third"[..]));
+    store.remove_setting("key").await.unwrap().into_inner();
+    assert_eq!(store.setting("key").await.unwrap(), None);
+}
