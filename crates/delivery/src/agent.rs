@@ -321,9 +321,9 @@ impl Run<'_> {
 
     fn finish(self, turn: Turn, started: mail::Timestamp, ended: mail::Timestamp) -> Attempt {
         if self.faltered {
-            turn.went_badly()
+            turn.went_badly();
         } else {
-            turn.went_well()
+            turn.went_well();
         }
         let untried = || {
             let text = "no host was left to try in this attempt";

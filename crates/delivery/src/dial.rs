@@ -81,7 +81,7 @@ impl Dialler {
             Ok(ready) => ready,
             Err(refused) => {
                 tokio::spawn(refused.connected.into_stream().quit());
-                return Err(not_met(refused.verdict, errand.target));
+                return Err(Box::new(not_met(refused.verdict, errand.target)));
             }
         };
         if let Some(credentials) = errand.credentials {
@@ -135,7 +135,7 @@ impl Dialler {
                     mode = Mode::Clear(Plaintext::AfterFailure(failure));
                 }
                 Mode::StartTls | Mode::Implicit | Mode::Clear(_) => {
-                    return Err(tls_failed(Box::new(verdict), &failure, target));
+                    return Err(Box::new(tls_failed(Box::new(verdict), &failure, target)));
                 }
             }
         }
@@ -354,22 +354,22 @@ fn at_starttls(failure: Failure, target: &Target) -> Setback {
     }
 }
 
-fn not_met(verdict: Box<Verdict>, target: &Target) -> Box<NoWay> {
+fn not_met(verdict: Box<Verdict>, target: &Target) -> NoWay {
     let status = verdict.shortfall().map_or(Status::new(4, 7, 5), tls::Shortfall::status);
     let text = verdict.explanation().unwrap_or_else(|| verdict.to_string());
     let trouble = Trouble::new(status, Cause::Protection, text).at(target.host.as_str());
-    Box::new(NoWay { trouble, verdict: Some(verdict) })
+    NoWay { trouble, verdict: Some(verdict) }
 }
 
 /// TLS failed and nothing else may be tried.
-fn tls_failed(verdict: Box<Verdict>, failure: &TlsFailure, target: &Target) -> Box<NoWay> {
+fn tls_failed(verdict: Box<Verdict>, failure: &TlsFailure, target: &Target) -> NoWay {
     if !verdict.is_met() {
         return not_met(verdict, target);
     }
     // TLS from the first byte was configured, not demanded.
     let text = failure.to_string();
     let trouble = Trouble::new(Status::new(4, 7, 5), Cause::Protection, text);
-    Box::new(NoWay { trouble: trouble.at(target.host.as_str()), verdict: Some(verdict) })
+    NoWay { trouble: trouble.at(target.host.as_str()), verdict: Some(verdict) }
 }
 
 fn unreachable(target: &Target, error: &io::Error) -> Setback {

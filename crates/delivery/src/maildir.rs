@@ -4,8 +4,9 @@
 //! came to it together.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +41,8 @@ fn folder_name(text: &str) -> String {
         if plain || (byte == b'.' && at > 0) {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("%{byte:02X}"));
+            // Writing to memory cannot fail.
+            let _ = write!(name, "%{byte:02X}");
         }
     }
     name

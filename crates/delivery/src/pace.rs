@@ -52,10 +52,9 @@ impl Traffic {
     /// How long the rate limit would have it wait, when that is too long.
     pub(crate) async fn turn(&self, route: &Route) -> Result<Turn, Duration> {
         let lane = self.lane(route);
-        // A closed semaphore does not happen; it would mean no limit.
-        let permit = match Arc::clone(&lane.turns).acquire_owned().await {
-            Ok(permit) => permit,
-            Err(_) => return Err(RATE_WAIT_MAX),
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&lane.turns).acquire_owned().await else {
+            return Err(RATE_WAIT_MAX);
         };
         if let Some(rate) = self.pace.messages_per_minute.filter(|&rate| rate > 0) {
             let gap = Duration::from_secs(60) / rate;

@@ -170,10 +170,10 @@ async fn mail_exchangers(
     if list.is_empty() {
         return Err(loops_back(domain));
     }
-    let resolved = resolve_all(&list, resolver, settings).await;
+    let answers = resolve_all(&list, resolver, settings).await;
     let mut places: Vec<(Exchanger, Addresses)> = Vec::new();
     let mut failed = None;
-    for (exchanger, result) in list.into_iter().zip(resolved) {
+    for (exchanger, result) in list.into_iter().zip(answers) {
         match result {
             Ok(addresses) => places.push((exchanger, addresses)),
             Err(error) => {

@@ -63,8 +63,8 @@ impl Pool {
     pub(crate) fn take(&self, key: &Key, demands: &Demands) -> Option<Lent> {
         let mut dead = Vec::new();
         let found = {
-            let mut shelf = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let list = shelf.by_key.get_mut(key)?;
+            let mut kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let list = kept.by_key.get_mut(key)?;
             let before = list.len();
             let mut found = None;
             // The one used last is the likeliest to be alive.
@@ -80,9 +80,9 @@ impl Pool {
             }
             let (now, emptied) = (list.len(), list.is_empty());
             if emptied {
-                shelf.by_key.remove(key);
+                kept.by_key.remove(key);
             }
-            shelf.count -= before - now;
+            kept.count -= before - now;
             found
         };
         drop(dead);
@@ -94,28 +94,28 @@ impl Pool {
         let session = lent.ready.stream_mut().session();
         let used = session.transactions();
         let offered_max = session.extensions().limits.mail_max.unwrap_or(u32::MAX);
-        let keep = used < self.settings.messages_max.min(offered_max)
+        let reusable = used < self.settings.messages_max.min(offered_max)
             && session.is_ready()
             && !self.settings.idle.is_zero();
-        let surplus = if keep { self.shelve(key, lent) } else { Some(lent) };
+        let surplus = if reusable { self.keep(key, lent) } else { Some(lent) };
         if let Some(lent) = surplus {
             tokio::spawn(lent.ready.into_parts().0.quit());
         }
     }
 
     /// Gives the connection back when there is no room.
-    fn shelve(self: &Arc<Self>, key: Key, lent: Lent) -> Option<Lent> {
+    fn keep(self: &Arc<Self>, key: Key, lent: Lent) -> Option<Lent> {
         {
-            let mut shelf = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if shelf.count >= self.settings.idle_max {
+            let mut kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.count >= self.settings.idle_max {
                 return Some(lent);
             }
-            let list = shelf.by_key.entry(key).or_default();
+            let list = kept.by_key.entry(key).or_default();
             if list.len() >= self.settings.idle_per_host_max {
                 return Some(lent);
             }
             list.push(Idle { lent, since: Instant::now() });
-            shelf.count += 1;
+            kept.count += 1;
         }
         if !self.sweeping.swap(true, Ordering::AcqRel) {
             tokio::spawn(sweep(Arc::downgrade(self)));
@@ -139,13 +139,13 @@ impl Pool {
     }
 
     fn remove(&self, unwanted: impl Fn(&Idle) -> bool) -> Vec<Idle> {
-        let mut shelf = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut removed = Vec::new();
-        shelf.by_key.retain(|_, list| {
+        kept.by_key.retain(|_, list| {
             removed.extend(list.extract_if(.., |idle| unwanted(idle)));
             !list.is_empty()
         });
-        shelf.count -= removed.len();
+        kept.count -= removed.len();
         removed
     }
 }
@@ -161,7 +161,7 @@ async fn sweep(pool: Weak<Pool>) {
         }
         if pool.len() == 0 {
             pool.sweeping.store(false, Ordering::Release);
-            // One may have been shelved just before the flag was lowered.
+            // One may have been put there just before the flag was lowered.
             if pool.len() == 0 || pool.sweeping.swap(true, Ordering::AcqRel) {
                 return;
             }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::world::{agent_with, job, only, opportunistic, settings, status, trouble};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::world::{agent_with, by, job, only, opportunistic, raw, settings, status, trouble};
 use delivery::{
     Agent, Attempt, Cause, Content, ExchangerOverride, Job, Outcome, Resolver, ResolverSettings,
 };
@@ -343,4 +345,52 @@ async fn dsn_wishes_travel_on_or_remain_with_us() {
         let told = &net.partners[0].messages()[0].recipients[0].parameters;
         assert_eq!(!told.is_empty(), onward == Onward::WithDsn, "{told:?}");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_has_had_enough_in_the_midst_of_the_content_is_heard() {
+    let net = Exchangers::start(Vec::new()).await;
+    let route = raw(|mut stream| async move {
+        stream.write_all(b"220 a.test\r\n").await.unwrap();
+        let mut heard = [0; 1_000];
+        for reply in ["250-a.test\r\n250 PIPELINING\r\n", "250 Ok\r\n250 Ok\r\n354 Go on\r\n"] {
+            assert_ne!(stream.read(&mut heard).await.unwrap(), 0);
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        }
+        assert_ne!(stream.read(&mut heard).await.unwrap(), 0);
+        stream.write_all(b"552 5.3.4 That is enough\r\n").await.unwrap();
+        // It reads no more and does not close.
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let content = Content::in_memory(&b""[..], "0123456789abcdef\r\n".repeat(2_000_000));
+    let long = Job { content, ..by(route, &["bob@some.test"]) };
+    let attempt = tokio::time::timeout(Duration::from_secs(20), net.send(&long)).await.unwrap();
+    assert_eq!(status(&attempt), "5.3.4", "{attempt:#?}");
+}
+
+#[tokio::test]
+async fn replies_without_end_are_cut_off() {
+    for flood in ["220-more of the same\r\n", "220 a line without end ", "\r\n", "\0"] {
+        let net = Exchangers::start(Vec::new()).await;
+        let route = raw(move |mut stream| async move {
+            while stream.write_all(flood.as_bytes()).await.is_ok() {}
+        })
+        .await;
+        let attempt = net.send(&by(route, &["bob@some.test"])).await;
+        assert_eq!(status(&attempt), "4.5.0", "{attempt:#?}");
+    }
+}
+
+#[tokio::test]
+async fn many_recipients_and_replies_do_not_wait_for_each_other() {
+    let net = Exchangers::with(vec![plain("a.test")], |settings| {
+        settings.pace.recipients_max = 1_000;
+    })
+    .await;
+    let names: Vec<String> = (0..1_000).map(|n| format!("user-number-{n}@some.test")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let attempt = net.send(&job(&names)).await;
+    assert!(attempt.outcomes.iter().all(Outcome::is_delivered));
+    assert_eq!(net.partners[0].messages()[0].recipients.len(), 1_000);
 }

@@ -31,12 +31,11 @@ async fn mail_leaves_as_protected_as_demanded_or_not_at_all() {
         ] {
             let level = requirement.level;
             let attempt = net.agent.attempt(&job(&[&recipient]), &demanding(requirement)).await;
-            let found = match attempt.taker(only(&attempt)) {
-                Some(contact) => word(contact.verdict.as_ref().unwrap().protection).to_owned(),
-                None => {
-                    assert_eq!(trouble(&attempt).cause, Cause::Protection, "{domain} {level:?}");
-                    status(&attempt)
-                }
+            let found = if let Some(contact) = attempt.taker(only(&attempt)) {
+                word(contact.verdict.as_ref().unwrap().protection).to_owned()
+            } else {
+                assert_eq!(trouble(&attempt).cause, Cause::Protection, "{domain} {level:?}");
+                status(&attempt)
             };
             assert_eq!(found, expected, "{domain} {level:?}: {attempt:#?}");
             net.agent.close_idle().await;

@@ -180,3 +180,21 @@ async fn the_demo_sends_nothing_beyond_loopback() {
     assert_eq!(crate::world::trouble(&attempt).cause, Cause::Egress);
     assert!(!crate::world::only(&attempt).is_temporary());
 }
+
+#[tokio::test]
+async fn what_does_not_validate_is_no_answer() {
+    let dns = Dns::start("127.0.0.1:0".parse().unwrap(), records()).await.unwrap();
+    let resolver = Resolver::new(ResolverSettings {
+        servers: vec![dns.address()],
+        timeout: Duration::from_millis(300),
+        retries: 0,
+        validate: true,
+        ..ResolverSettings::default()
+    })
+    .unwrap();
+    // Nothing here is signed, and the root's key says that everything should be.
+    for domain in ["two.test", "implicit.test", "nowhere.test"] {
+        let trouble = plan(domain, &resolver, &settings()).await.unwrap_err();
+        assert_eq!(trouble.status.to_string(), "4.4.3", "{domain}: {trouble}");
+    }
+}

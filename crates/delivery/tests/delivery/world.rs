@@ -124,3 +124,18 @@ pub fn trouble(attempt: &Attempt) -> &Trouble {
 pub fn status(attempt: &Attempt) -> String {
     only(attempt).status().to_string()
 }
+
+/// A smart host that does what `play` says with its first connection.
+pub async fn raw<F, P>(play: P) -> Route
+where
+    P: FnOnce(tokio::net::TcpStream) -> F + Send + 'static,
+    F: Future<Output = ()> + Send,
+{
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        play(stream).await;
+    });
+    Route::SmartHost(delivery::SmartHost::new(address.ip().into(), address.port()))
+}
