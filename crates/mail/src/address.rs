@@ -108,7 +108,7 @@ fn unquote(text: &str) -> Result<(String, &str), AddressError> {
             '"' => return Ok((local, &text[at + 1..])),
             '\\' => match chars.next() {
                 Some((_, escaped)) if escaped == ' ' || escaped.is_ascii_graphic() => {
-                    local.push(escaped)
+                    local.push(escaped);
                 }
                 _ => return Err(AddressError::LocalPart),
             },

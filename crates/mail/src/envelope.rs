@@ -98,6 +98,7 @@ impl Notify {
     /// `NOTIFY=NEVER`.
     pub const NEVER: Self = Self { success: false, failure: false, delay: false };
 
+    #[allow(clippy::trivially_copy_pass_by_ref)] // The shape that serde calls.
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -75,14 +75,10 @@ impl Fields {
         if self.global || address.is_ascii() {
             return address.to_owned();
         }
-        address.chars().fold(String::new(), |mut text, c| {
-            if c.is_ascii() {
-                text.push(c);
-            } else {
-                text.push_str(&format!("\\x{{{:02X}}}", u32::from(c)));
-            }
-            text
-        })
+        let escaped = |c: char| {
+            if c.is_ascii() { c.to_string() } else { format!("\\x{{{:02X}}}", u32::from(c)) }
+        };
+        address.chars().map(escaped).collect()
     }
 
     fn add(&mut self, name: &str, value: &str) {

@@ -112,12 +112,12 @@ fn explain(notice: &Notice<'_>, recipient: &RecipientNotice, page: &mut Page) {
             ),
         ),
         Reason::Expired { after, last } => {
-            let mut text = format!("It was tried for {} and has now been given up.", span(*after));
-            if let Some(last) = last {
+            let given_up = format!("It was tried for {} and has now been given up.", span(*after));
+            let last = last.as_deref().map(|last| {
                 let last = clean(last, REMOTE_TEXT_MAX_CHARS);
-                text.push_str(&format!(" The last obstacle: {}.", last.trim_end_matches('.')));
-            }
-            page.paragraph(INDENT, &text);
+                format!(" The last obstacle: {}.", last.trim_end_matches('.'))
+            });
+            page.paragraph(INDENT, &(given_up + &last.unwrap_or_default()));
         }
         Reason::Cancelled => page.paragraph(
             INDENT,
