@@ -129,7 +129,7 @@ impl Policy {
         let mut trace = Trace { steps: Vec::with_capacity(self.rules.len()) };
         let mut waiting = Waiting::default();
         for (id, rule) in (0..).map(RuleId).zip(&self.rules) {
-            let looked = look(rule, facts, stage, &waiting);
+            let looked = look(rule, facts, stage, waiting);
             trace.steps.push(Step { rule: id, looked });
             match looked {
                 Looked::NotMatched => {}
@@ -192,7 +192,7 @@ impl Policy {
     }
 }
 
-fn look(rule: &CompiledRule, facts: &Facts, stage: Stage, waiting: &Waiting) -> Looked {
+fn look(rule: &CompiledRule, facts: &Facts, stage: Stage, waiting: Waiting) -> Looked {
     match truth(&rule.when, facts, stage, View::ForGood) {
         Truth::True if rule.verdict.as_ref().is_some_and(|v| waiting.holds_back(v)) => {
             Looked::MatchedBehind

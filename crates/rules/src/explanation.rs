@@ -121,11 +121,10 @@ impl Policy {
             },
         });
         let applies = |action: &Action| match (step.looked, action) {
-            (Looked::Matched, _) => true,
-            (Looked::MatchedBehind, Action::Set(_)) => true,
+            (Looked::Matched, _) | (Looked::MatchedBehind, Action::Set(_)) => true,
             (Looked::MatchedForNow, Action::Set(setting)) => setting.stage() == Stage::Hello,
-            (Looked::MatchedBehind | Looked::MatchedForNow, Action::Verdict(_)) => false,
-            (Looked::NotMatched | Looked::Waiting, _) => false,
+            (Looked::MatchedBehind | Looked::MatchedForNow, Action::Verdict(_))
+            | (Looked::NotMatched | Looked::Waiting, _) => false,
         };
         let taken = rule.then.iter().map(|statement| &statement.action);
         let last = taken.clone().position(|a| matches!(a, Action::Verdict(_)));
@@ -150,7 +149,9 @@ impl Policy {
 fn ask_each(node: &Node, facts: &Facts, stage: Stage, view: View, into: &mut Vec<Truth>) {
     match node {
         Node::All(parts) | Node::Any(parts) | Node::None(parts) => {
-            parts.iter().for_each(|part| ask_each(part, facts, stage, view, into));
+            for part in parts {
+                ask_each(part, facts, stage, view, into);
+            }
         }
         Node::Test(matcher) => into.push(matcher.truth(facts, stage, view)),
     }

@@ -385,7 +385,7 @@ impl Fact {
             }
             Self::Listener => all(&mut facts.listener.iter().map(|name| Seen::Text(name))),
             Self::ClientIp => all(&mut facts.client_ip.iter().map(|ip| Seen::Ip(*ip))),
-            Self::ClientName => all(&mut facts.client_name.iter().map(|name| Seen::Domain(name))),
+            Self::ClientName => all(&mut facts.client_name.iter().map(Seen::Domain)),
             Self::Helo => all(&mut facts.helo.iter().map(|name| Seen::Text(name))),
             Self::Authenticated => all(&mut facts.authenticated.iter().map(|a| Seen::Text(a))),
             Self::Sender => all(&mut sender

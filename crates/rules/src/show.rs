@@ -10,7 +10,7 @@ impl fmt::Display for Rule {
         match &self.when {
             when if when.is_always() => {}
             Condition::Test(_) => {
-                write!(f, "    when all {{\n{}    }}\n", Indented(&self.when, 2))?
+                write!(f, "    when all {{\n{}    }}\n", Indented(&self.when, 2))?;
             }
             when => write!(f, "    when {}", Indented(when, 1).to_string().trim_start())?,
         }

@@ -80,7 +80,7 @@ impl Policy {
         let stage = decision.stage;
         let (headline, because) = match stage {
             Stage::Connect => (connection(facts), Vec::new()),
-            Stage::Hello => self.session(facts, decision),
+            Stage::Hello => session(facts, decision),
             Stage::Relay => self.way_out(facts, decision),
             Stage::Auth | Stage::Mail | Stage::Rcpt | Stage::Data => (String::new(), Vec::new()),
         };
@@ -96,28 +96,6 @@ impl Policy {
             because,
             explanation,
         })
-    }
-
-    /// What EHLO offers.
-    fn session(&self, facts: &Facts, decision: &Decision) -> (String, Vec<RuleId>) {
-        let settings = &decision.settings;
-        let under_tls = facts.tls.is_some();
-        let starttls = match (under_tls, settings.offers_starttls()) {
-            (true, _) => "",
-            (false, true) => "STARTTLS offered; ",
-            (false, false) => "STARTTLS not offered; ",
-        };
-        let auth = match settings.sign_in(under_tls) {
-            SignIn::Off => "AUTH not offered".to_owned(),
-            SignIn::Mechanisms(list) if list.is_empty() => "AUTH offered".to_owned(),
-            SignIn::Mechanisms(list) => {
-                let names: Vec<_> = list.iter().map(|mechanism| mechanism.name()).collect();
-                format!("AUTH {} offered", names.join(" "))
-            }
-        };
-        let chosen =
-            if under_tls { &settings.tls_connections } else { &settings.plain_connections };
-        (format!("{starttls}{auth}"), chosen.iter().map(|chosen| chosen.by).collect())
     }
 
     /// How the message leaves, when it does.
@@ -140,6 +118,27 @@ impl Policy {
         because.retain(|id| self.is_written(*id));
         (headline, because)
     }
+}
+
+/// What EHLO offers.
+fn session(facts: &Facts, decision: &Decision) -> (String, Vec<RuleId>) {
+    let settings = &decision.settings;
+    let under_tls = facts.tls.is_some();
+    let starttls = match (under_tls, settings.offers_starttls()) {
+        (true, _) => "",
+        (false, true) => "STARTTLS offered; ",
+        (false, false) => "STARTTLS not offered; ",
+    };
+    let auth = match settings.sign_in(under_tls) {
+        SignIn::Off => "AUTH not offered".to_owned(),
+        SignIn::Mechanisms(list) if list.is_empty() => "AUTH offered".to_owned(),
+        SignIn::Mechanisms(list) => {
+            let names: Vec<_> = list.iter().map(|mechanism| mechanism.name()).collect();
+            format!("AUTH {} offered", names.join(" "))
+        }
+    };
+    let chosen = if under_tls { &settings.tls_connections } else { &settings.plain_connections };
+    (format!("{starttls}{auth}"), chosen.iter().map(|chosen| chosen.by).collect())
 }
 
 fn connection(facts: &Facts) -> String {

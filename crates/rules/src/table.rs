@@ -162,7 +162,7 @@ pub enum Compiled {
     /// Mailboxes.
     Addresses(AddressMap),
     /// Networks.
-    Networks(NetworkMap<u32>),
+    Networks(Box<NetworkMap<u32>>),
     /// Patterns.
     Patterns(Patterns),
 }
@@ -202,7 +202,7 @@ impl Compiled {
             Entries::Networks(list) => {
                 let mut map = NetworkMap::default();
                 numbered(list).for_each(|(at, net)| map.insert(*net, at));
-                Self::Networks(map)
+                Self::Networks(Box::new(map))
             }
             Entries::Patterns(list) => Self::Patterns(Patterns::compile(list)?),
         })
@@ -307,7 +307,9 @@ mod tests {
 
     fn table(kind: &str, entries: &[&str]) -> Compiled {
         let mut list = Entries::of_kind(kind).unwrap();
-        entries.iter().for_each(|entry| list.push(entry).unwrap());
+        for entry in entries {
+            list.push(entry).unwrap();
+        }
         Compiled::new(&list).unwrap()
     }
 

@@ -222,6 +222,9 @@ impl fmt::Display for Test {
     /// As the configuration has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = if self.negated { " not" } else { "" };
+        if self.fact == Fact::Authenticated && self.relation == Relation::Is(vec![Value::Present]) {
+            return write!(f, "connection is{not} authenticated");
+        }
         write!(f, "{}", self.fact)?;
         match &self.relation {
             Relation::Is(values) => {

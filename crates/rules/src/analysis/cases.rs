@@ -193,12 +193,14 @@ fn agrees_across_facts(case: &Case<'_>, lists: &Lists<'_>) -> bool {
                 && l.test.relation == Relation::Is(vec![Value::Word(word)])
         })
     };
-    let relaying = must_be(Fact::Delivery, Word::Relaying);
-    let every_version = Relation::AtLeast(Version::Tls12);
-    let no_version = case.iter().any(|l| {
-        !l.is_positive()
-            && l.test.fact == Fact::TlsVersion
-            && lists.within(&every_version, &l.test.relation)
+    let local = Value::Word(Word::Local);
+    let relaying = case.iter().any(|l| {
+        l.test.fact == Fact::Delivery
+            && lists.passes(&local, &l.test.relation) == Some(!l.is_positive())
+    });
+    let versions = || case.iter().filter(|l| l.test.fact == Fact::TlsVersion);
+    let no_version = [Version::Tls12, Version::Tls13].map(Value::Version).iter().all(|version| {
+        versions().any(|l| lists.passes(version, &l.test.relation) == Some(!l.is_positive()))
     });
     !((tls && lacks(&Fact::Tls))
         || (has(&Fact::Tls) && no_version)

@@ -1,9 +1,10 @@
 //! Doors left open: signing in and mail in the clear, relaying for strangers, rules
 //! against Force Encrypt.
 
+use mail::Domain;
 use tls::{Level, Version};
 
-use super::cases::{Case, cases};
+use super::cases::{Case, Literal, cases};
 use super::flow::{settings, verdict};
 use super::values::{Lists, value_within};
 use super::{Code, Findings, Note, Severity};
@@ -12,7 +13,7 @@ use crate::fact::Fact;
 use crate::force_encrypt::{Entry, Key};
 use crate::policy::RuleSet;
 use crate::rule::{Origin, Rule};
-use crate::table::{Entries, covers_everything};
+use crate::table::{AddressPattern, Entries, covers_everything};
 use crate::test::{DomainPattern, Relation, Value, Word};
 
 /// Networks with shorter prefixes than these are hardly one's own.
@@ -69,34 +70,7 @@ fn needs_tls(fact: &Fact) -> bool {
 /// not claim.
 fn relaying(set: &RuleSet, rule: &Rule, cases: &[Case<'_>], findings: &mut Findings) {
     let Some((Verdict::Accept, statement)) = verdict(rule) else { return };
-    let relays = |case: &Case<'_>| {
-        case.iter().filter(|l| l.is_positive()).any(|literal| match &literal.test.relation {
-            Relation::Is(values) => values.iter().any(|value| match value {
-                Value::Word(word) => *word == Word::Relaying,
-                Value::Domain(pattern) => {
-                    literal.test.fact == Fact::RecipientDomain && !is_ours(set, pattern)
-                }
-                Value::Address(address) => {
-                    let pattern = DomainPattern { domain: address.domain().clone(), below: false };
-                    literal.test.fact == Fact::Recipient && !is_ours(set, &pattern)
-                }
-                Value::Present
-                | Value::Version(_)
-                | Value::Suite(_)
-                | Value::Fingerprint(_)
-                | Value::Text(_)
-                | Value::Network(_)
-                | Value::Number(_)
-                | Value::Hours(_)
-                | Value::Weekday(_) => false,
-            }),
-            Relation::InTable(_)
-            | Relation::Matches(_)
-            | Relation::Over(_)
-            | Relation::Under(_)
-            | Relation::AtLeast(_) => false,
-        })
-    };
+    let relays = |case: &Case<'_>| case.iter().any(|literal| names_others(set, literal));
     let anyone = |case: &Case<'_>| {
         !case.iter().any(|literal| literal.is_positive() && tells_clients_apart(&literal.test.fact))
     };
@@ -113,6 +87,39 @@ fn relaying(set: &RuleSet, rule: &Rule, cases: &[Case<'_>], findings: &mut Findi
     }
 }
 
+/// Whether a test asks for recipients that are not ours.
+fn names_others(set: &RuleSet, literal: &Literal<'_>) -> bool {
+    let (fact, relation) = (&literal.test.fact, &literal.test.relation);
+    let others =
+        |domain: &DomainPattern| domain.below || !set.local_domains.contains(&domain.domain);
+    let at = |domain: &Domain| others(&DomainPattern { domain: domain.clone(), below: false });
+    match (fact, relation, literal.is_positive()) {
+        (Fact::Delivery, Relation::Is(values), positive) => {
+            let word = if positive { Word::Relaying } else { Word::Local };
+            values.contains(&Value::Word(word))
+        }
+        (Fact::RecipientDomain | Fact::Recipient, Relation::Is(values), true) => {
+            values.iter().any(|value| match value {
+                Value::Domain(pattern) => others(pattern),
+                Value::Address(address) => at(address.domain()),
+                _ => false,
+            })
+        }
+        (Fact::RecipientDomain | Fact::Recipient, Relation::InTable(name), true) => {
+            let table = set.tables.iter().find(|table| table.name == *name);
+            match table.map(|table| &table.entries) {
+                Some(Entries::Domains(list)) => list.iter().any(others),
+                Some(Entries::Addresses(list)) => list.iter().any(|entry| match entry {
+                    AddressPattern::One(address) => at(address.domain()),
+                    AddressPattern::Everyone(domain) => at(domain),
+                }),
+                Some(Entries::Networks(_) | Entries::Patterns(_)) | None => false,
+            }
+        }
+        _ => false,
+    }
+}
+
 /// Whether a client cannot simply claim it.
 fn tells_clients_apart(fact: &Fact) -> bool {
     matches!(
@@ -125,10 +132,6 @@ fn tells_clients_apart(fact: &Fact) -> bool {
             | Fact::CertificateSubject
             | Fact::CertificateFingerprint
     )
-}
-
-fn is_ours(set: &RuleSet, pattern: &DomainPattern) -> bool {
-    !pattern.below && set.local_domains.contains(&pattern.domain)
 }
 
 fn trusted_networks(set: &RuleSet, findings: &mut Findings) {

@@ -204,7 +204,9 @@ fn some(entries: &[String]) -> Option<String> {
 
 fn covered_domains(list: &[DomainPattern]) -> Vec<bool> {
     let mut map = DomainMap::default();
-    list.iter().for_each(|pattern| map.insert(pattern, pattern));
+    for pattern in list {
+        map.insert(pattern, pattern);
+    }
     let lies_within = |pattern: &DomainPattern| {
         map.covering(&pattern.domain)
             .flatten()
@@ -215,7 +217,9 @@ fn covered_domains(list: &[DomainPattern]) -> Vec<bool> {
 
 fn covered_networks(list: &[IpNet]) -> Vec<bool> {
     let mut map = NetworkMap::default();
-    list.iter().for_each(|net| map.insert(*net, net.prefix_len()));
+    for net in list {
+        map.insert(*net, net.prefix_len());
+    }
     let lies_within = |net: &IpNet| {
         let mut covering = map.covering(net.addr()).flatten();
         covering.any(|shorter| *shorter < net.prefix_len())

@@ -159,7 +159,7 @@ impl Entry {
             match words.one_of("an option", &options)? {
                 Option::Level(level) => entry.level = level,
                 Option::MinTls => {
-                    entry.min_version = Some(words.read("a TLS version", str::parse)?)
+                    entry.min_version = Some(words.read("a TLS version", str::parse)?);
                 }
                 Option::Pin => {
                     let full = entry.pins.len() >= PINS_MAX;

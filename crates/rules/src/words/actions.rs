@@ -136,8 +136,8 @@ fn sign_in(words: &mut Words<'_>) -> Result<SignIn, WordError> {
 }
 
 fn relay_host(words: &mut Words<'_>) -> Result<RelayHost, WordError> {
-    let (host, port) = words
-        .read("a host and port such as smarthost.example.com:587", |word| host_and_port(word))?;
+    let (host, port) =
+        words.read("a host and port such as smarthost.example.com:587", host_and_port)?;
     let mut relay = RelayHost {
         host,
         port,
