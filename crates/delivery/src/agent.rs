@@ -51,8 +51,6 @@ struct Run<'a> {
     contacts: Vec<Contact>,
     /// Hosts that answered an envelope. Their other addresses are not asked again.
     answered: HashSet<Domain>,
-    /// A connection failed, so the destination is not pressed harder.
-    faltered: bool,
 }
 
 /// What came of giving a message to one host.
@@ -153,7 +151,6 @@ impl Inner {
             tally: Tally::new(recipients),
             contacts: Vec::with_capacity(1),
             answered: HashSet::new(),
-            faltered: false,
         };
         for target in &plan.targets {
             if run.tally.is_settled() || run.contacts.len() >= CONTACTS_MAX {
@@ -204,7 +201,6 @@ impl Inner {
                 may_reuse = false;
                 continue;
             }
-            run.faltered |= visit.failure.is_some();
             run.contacts.push(Contact {
                 host: target.name(),
                 address: target.place.address(),
@@ -304,7 +300,6 @@ impl Run<'_> {
         ended: mail::Timestamp,
     ) {
         let NoWay { trouble, verdict } = no_way;
-        self.faltered = true;
         self.tally.note_all(&trouble);
         self.contacts.push(Contact {
             host: target.name(),
@@ -320,7 +315,8 @@ impl Run<'_> {
     }
 
     fn finish(self, turn: Turn, started: mail::Timestamp, ended: mail::Timestamp) -> Attempt {
-        if self.faltered {
+        // A dead address beside a live one is no reason to go slower.
+        if self.answered.is_empty() {
             turn.went_badly();
         } else {
             turn.went_well();

@@ -394,3 +394,23 @@ async fn many_recipients_and_replies_do_not_wait_for_each_other() {
     assert!(attempt.outcomes.iter().all(Outcome::is_delivered));
     assert_eq!(net.partners[0].messages()[0].recipients.len(), 1_000);
 }
+
+#[tokio::test]
+async fn a_dead_exchanger_beside_a_live_one_does_not_slow_the_destination_down() {
+    let dead = plain("a.test").fault(Fault::at(Stage::Connect));
+    let slow = plain("b.test").slow(Duration::from_millis(100), Duration::ZERO);
+    let net = Exchangers::with(vec![dead, slow], |settings| {
+        settings.pace.concurrency_start = 2;
+        settings.pace.concurrency_max = 2;
+    })
+    .await;
+    let send = job(&["bob@some.test"]);
+    for _ in 0..2 {
+        assert!(only(&net.send(&send).await).is_delivered());
+    }
+    let under_way = net.send(&send);
+    tokio::pin!(under_way);
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut under_way).await.is_err());
+    assert!(net.agent.has_room(&send.route), "one of two turns is taken");
+    assert!(only(&under_way.await).is_delivered());
+}
