@@ -1,6 +1,7 @@
 //! The delivery agent: attempts, one after another or many at once.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use mail::envelope::Body as BodyType;
@@ -115,6 +116,12 @@ impl Agent {
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent").field("settings", &self.inner.settings).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! DNS for mail: exchangers and addresses, and what the lack of an answer means.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -303,6 +304,12 @@ impl Resolver {
         let of_kind = |record: &&Record| record.record_type() == kind;
         let data: Vec<RData> = answers.iter().filter(of_kind).map(|r| r.data.clone()).collect();
         if data.is_empty() { Err(Lack::NoRecords { secure }) } else { Ok(Records { data, secure }) }
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("hosts", &self.inner.hosts).finish_non_exhaustive()
     }
 }
 
