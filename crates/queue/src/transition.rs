@@ -86,7 +86,8 @@ pub enum Removal {
 /// What `outcomes`, one for each recipient and in their order, mean at `now`.
 /// A recipient without an outcome was not tried. `random` chooses the jitter.
 ///
-/// A temporary trouble at or after the entry's expiry is final. A notice of
+/// At or after the entry's expiry a temporary trouble is final, and so is not
+/// having been tried. A notice of
 /// failure is never sent about a message with the null reverse-path, nor
 /// against the sender's wish (RFC 3461 section 4.1, RFC 5321 section 4.5.5).
 pub fn transition(
@@ -108,6 +109,7 @@ pub fn transition(
                 making.failed(recipient, trouble, Some(now.since(entry.received)));
             }
             Outcome::Temporary(trouble) => making.deferred(recipient, trouble),
+            Outcome::NotTried { .. } if now >= entry.expires => making.never_tried(recipient),
             Outcome::NotTried { again_after } => making.put_back(recipient, *again_after),
         }
     }
@@ -279,6 +281,16 @@ impl<'a> Making<'a> {
         self.made.remaining.push(recipient);
     }
 
+    /// Its time is over and its turn did not come.
+    fn never_tried(&mut self, recipient: &QueuedRecipient) {
+        let text = match &recipient.last {
+            Some(last) => last.text.clone(),
+            None => "it could not be tried in time".to_owned(),
+        };
+        let trouble = Trouble::new(DELIVERY_TIME_EXPIRED, Reason::Other(text.clone()), text);
+        self.failed(recipient, &trouble, Some(self.now.since(self.entry.received)));
+    }
+
     fn put_back(&mut self, recipient: &QueuedRecipient, again_after: Duration) {
         self.not_before = self.not_before.max(again_after);
         self.made.remaining.push(recipient.clone());
@@ -321,14 +333,15 @@ impl<'a> Making<'a> {
     /// peer asked, at the latest when a notice or the expiry falls due.
     fn schedule_next(&self, random: u32) -> Timestamp {
         let earliest = self.now.plus(self.not_before);
-        if !self.made.attempted {
-            return earliest;
-        }
-        let wait = self.schedule.wait(self.entry.attempts.saturating_add(1), random);
-        let next = self.now.plus(wait).max(earliest);
-        let notice = self.schedule.next_notice(self.entry.received, self.now, self.protection);
-        let latest = notice.map_or(self.entry.expires, |at| at.min(self.entry.expires));
-        next.min(latest).max(earliest.min(self.entry.expires)).max(self.now)
+        let next = if self.made.attempted {
+            let wait = self.schedule.wait(self.entry.attempts.saturating_add(1), random);
+            let next = self.now.plus(wait);
+            let notice = self.schedule.next_notice(self.entry.received, self.now, self.protection);
+            notice.map_or(next, |at| next.min(at)).max(earliest)
+        } else {
+            earliest
+        };
+        next.min(self.entry.expires).max(self.now)
     }
 }
 
