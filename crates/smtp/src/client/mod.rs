@@ -16,5 +16,5 @@ mod transaction;
 pub use content::{BareLineEnd, Content, Survey};
 pub use report::{Failure, Fate, Phase, Report, Unfit};
 pub use session::{Input, NotReady, Output, Protocol, Session, Settings};
-pub use sign_in::{Credentials, SignInError};
+pub use sign_in::{Credentials, SECRET_MAX_OCTETS, SignInError};
 pub use transaction::Transaction;
