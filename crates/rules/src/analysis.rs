@@ -1,7 +1,7 @@
 //! What can be said of rules without a message: rules that never act, settings undone,
 //! doors left open.
 //!
-//! A condition is spread out into cases ([`cases`]), each a list of tests that hold
+//! A condition is spread out into cases, each a list of tests that hold
 //! together; a case whose tests exclude each other drops out. A rule that keeps no case,
 //! after the rules above it have taken theirs, can never act.
 

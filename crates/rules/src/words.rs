@@ -1,7 +1,8 @@
 //! Conditions and actions from the words of a statement.
 //!
 //! The configuration splits statements into words and keeps where each stands; here the
-//! words become a [`Test`] or an [`Action`]. An error names the word at fault by its index.
+//! words become a [`Test`](crate::Test) or an [`Action`](crate::Action). An error names the word
+//! at fault by its index.
 
 mod actions;
 mod conditions;
