@@ -11,7 +11,7 @@ use crate::diagnostic::Diagnostic;
 use crate::load::List;
 use crate::located::Located;
 use crate::model::{Config, Listener, TlsPolicy};
-use crate::schema::{Context, TOP};
+use crate::schema::{Context, LIMITS, TOP};
 use crate::source::{Sources, Span};
 use crate::tree::Statement;
 use crate::world::World;
@@ -37,6 +37,8 @@ pub(crate) struct Builder<'s> {
     pub lists: &'s [List],
     pub diagnostics: Vec<Diagnostic>,
     names: Names,
+    /// Where `trusted-networks` is written.
+    trusted_networks: Option<Span>,
 }
 
 /// What many parts need of the directives outside all blocks.
@@ -57,7 +59,8 @@ pub(crate) fn config(
     let top = checker.section(&TOP, statements, None);
     let diagnostics = checker.diagnostics;
     let names = Names::of(&top);
-    let mut builder = Builder { sources, world, lists, diagnostics, names };
+    let trusted_networks = top.written("trusted-networks");
+    let mut builder = Builder { sources, world, lists, diagnostics, names, trusted_networks };
     let config = builder.config(&top);
     (config, builder.diagnostics)
 }
@@ -90,7 +93,7 @@ impl Builder<'_> {
             .or_else(|| Domain::parse("localhost").ok().map(Located::default_value));
         let basics =
             Basics { hostname: hostname?, data: top.value("data")?, tls_policy: tls_policy? };
-        let limits = self.limits(&top.section_or_default("limits", &crate::schema::LIMITS), None);
+        let limits = limits::limits(&top.section_or_default("limits", &LIMITS), None);
         let certificates = self.certificates(top, &basics);
         let credentials = self.all_credentials(top);
         let listeners = self.listeners(top, &basics, limits.as_ref());
@@ -98,10 +101,10 @@ impl Builder<'_> {
         let rate_classes = self.rate_classes(top);
         let delivery = self.delivery(top, &basics);
         let queue = self.queue(top);
-        let control = self.control(top, &basics);
-        let (dns, hosts, mx) = (self.dns(top), self.hosts(top), self.mx(top));
-        let timeouts = self.timeouts(top);
-        let (evidence, log) = (self.evidence(top), self.log(top));
+        let control = small::control(top, &basics);
+        let (dns, hosts, mx) = (small::dns(top), self.hosts(top), self.mx(top));
+        let timeouts = small::timeouts(top);
+        let (evidence, log) = (small::evidence(top), small::log(top));
         let trusted_networks = self.networks(top, "trusted-networks");
         let default_encryption = delivery
             .as_ref()
@@ -197,13 +200,11 @@ impl Builder<'_> {
     }
 
     /// Reports a name that is given twice among things of one kind.
-    pub(crate) fn unique<T: PartialEq>(
+    pub(crate) fn unique<T: PartialEq + std::fmt::Display>(
         &mut self,
         what: &str,
         names: impl IntoIterator<Item = Located<T>>,
-    ) where
-        T: std::fmt::Display,
-    {
+    ) {
         let mut seen: Vec<Located<T>> = Vec::new();
         for name in names {
             let earlier = seen.iter().find(|earlier| **earlier == name);

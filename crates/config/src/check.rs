@@ -186,9 +186,13 @@ impl<'a> Checker<'a> {
             for word in &words[next..next + taken] {
                 match argument.kind.read(&word.text, base) {
                     Ok(value) => values.push((index, Located::at(value, word.span))),
+                    Err(_) if runs_into_next(context, argument, word) => {
+                        self.too_many(context, directive, form, word);
+                        return None;
+                    }
                     Err(problem) => {
                         good = false;
-                        self.wrong_value(context, argument, word, problem);
+                        self.wrong_value(word, problem);
                     }
                 }
             }
@@ -201,19 +205,8 @@ impl<'a> Checker<'a> {
         good.then_some(values)
     }
 
-    fn wrong_value(
-        &mut self,
-        context: &Context,
-        argument: &Argument,
-        word: &Word,
-        problem: Problem,
-    ) {
+    fn wrong_value(&mut self, word: &Word, problem: Problem) {
         let mut diagnostic = Diagnostic::error(problem.code, word.span, problem.message);
-        // A directive's name where a value belongs: the statements ran together.
-        if argument.count == Count::Many && !word.quoted && context.directive(&word.text).is_some()
-        {
-            diagnostic = diagnostic.help(missing_end(&word.text));
-        }
         diagnostic.help.extend(problem.help);
         diagnostic.replacement = problem.replacement.map(|text| quote(&text));
         self.diagnostics.push(diagnostic);
@@ -227,13 +220,14 @@ impl<'a> Checker<'a> {
     }
 
     fn too_many(&mut self, context: &Context, directive: &Directive, form: &Form, extra: &Word) {
-        let count = match form.arguments.len() {
-            0 => "no value".to_owned(),
-            1 => "one value".to_owned(),
-            count => format!("{count} values"),
+        let takes = match form.arguments {
+            [] => "no value".to_owned(),
+            [one] if one.count == Count::Many => format!("{}s", one.name),
+            [_] => "one value".to_owned(),
+            many => format!("{} values", many.len()),
         };
         let message =
-            format!("{} takes {count}, \"{}\" is too much", subject(directive), extra.text);
+            format!("{} takes {takes}, \"{}\" is too much", subject(directive), extra.text);
         let mut diagnostic = Diagnostic::error(Code::TooManyValues, extra.span, message);
         if context.directive(&extra.text).is_some() {
             diagnostic =
@@ -266,6 +260,12 @@ impl<'a> Checker<'a> {
             self.diagnostics.push(diagnostic.help(format!("for example: {}", directive.example)));
         }
     }
+}
+
+/// Whether a directive's name stands where a value of a list belongs: the statements ran
+/// together.
+fn runs_into_next(context: &Context, argument: &Argument, word: &Word) -> bool {
+    argument.count == Count::Many && !word.quoted && context.directive(&word.text).is_some()
 }
 
 fn missing_end(name: &str) -> String {

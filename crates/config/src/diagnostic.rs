@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use crate::code::Code;
-use crate::source::{Sources, Span};
+use crate::source::{FileId, Sources, Span};
 
 /// The most diagnostics that are kept of one check.
 pub const DIAGNOSTICS_MAX: usize = 500;
@@ -243,6 +243,30 @@ fn shown(text: &str) -> String {
     safe
 }
 
+/// The text of the root file with every fix that is beyond doubt, and how many there are.
+/// Places in other files, and places that overlap one before them, are left alone.
+pub fn fix(text: &str, diagnostics: &[Diagnostic]) -> (String, usize) {
+    let mut fixes: Vec<(std::ops::Range<usize>, &str)> = diagnostics
+        .iter()
+        .filter_map(|d| {
+            Some((d.span.filter(|s| s.file == FileId::ROOT)?, d.replacement.as_deref()?))
+        })
+        .map(|(span, replacement)| (span.range(), replacement))
+        .collect();
+    fixes.sort_by_key(|(range, _)| range.start);
+    let (mut result, mut at, mut count) = (String::with_capacity(text.len()), 0, 0);
+    for (range, replacement) in fixes {
+        let Some(between) = text.get(at..range.start) else { continue };
+        if text.get(range.clone()).is_none() {
+            continue;
+        }
+        result.extend([between, replacement]);
+        (at, count) = (range.end, count + 1);
+    }
+    result.push_str(text.get(at..).unwrap_or(""));
+    (result, count)
+}
+
 /// The form for programs (`mailkeep.config-check/1`).
 ///
 /// Each item has `code`, `severity`, `message`, `file`, `line`, `column`, `start` and
@@ -283,7 +307,6 @@ pub fn to_json(diagnostics: &[Diagnostic], sources: &Sources) -> serde_json::Val
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::FileId;
     use expect_test::expect;
 
     fn one_line(text: &str, range: std::ops::Range<usize>) -> (Sources, Span) {
@@ -299,7 +322,7 @@ mod tests {
         let diagnostic = Diagnostic::error(Code::WrongType, span, "not a port")
             .help("write a number")
             .related(Span::new(FileId::ROOT, 0..1), "first given here");
-        expect![[r#"
+        expect![[r"
             error[C109]: not a port
              --> mailkeep.conf:2:8
               |
@@ -310,7 +333,7 @@ mod tests {
             1 | a
               | ^ first given here
               = help: write a number
-        "#]]
+        "]]
         .assert_eq(&render_one(&diagnostic, &sources));
     }
 

@@ -210,13 +210,13 @@ mod tests {
     fn changed_statements_are_named() {
         let changes = statements(OLD, NEW);
         let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        expect![[r#"
+        expect![[r"
             listener mx: port 25 is now port 2525
             rules > rule b: added when all
             rules: moved rule a
             force-encrypt: removed clinic.example
             force-encrypt: bank.example is now bank.example verified
-            added log"#]]
+            added log"]]
         .assert_eq(&shown.join("\n"));
         assert_eq!(statements(OLD, &format!("# comment\n{OLD}")), []);
     }

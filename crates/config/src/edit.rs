@@ -183,7 +183,7 @@ fn not_found(step: &str) -> EditError {
 }
 
 fn find<'t>(tree: &'t Tree, path: &[&str]) -> Result<&'t Statement, EditError> {
-    let mut statements = &tree.statements;
+    let mut statements = &tree.statements[..];
     let mut found = None;
     for step in path {
         let wanted = words(step)?;
@@ -196,8 +196,7 @@ fn find<'t>(tree: &'t Tree, path: &[&str]) -> Result<&'t Statement, EditError> {
         if fitting.next().is_some() {
             return Err(EditError::Ambiguous((*step).to_owned()));
         }
-        const NONE: &Vec<Statement> = &Vec::new();
-        statements = statement.block.as_ref().map_or(NONE, |block| &block.statements);
+        statements = statement.block.as_ref().map_or(&[][..], |block| &block.statements);
         found = Some(statement);
     }
     found.ok_or_else(|| not_found(""))

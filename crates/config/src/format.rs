@@ -93,7 +93,7 @@ impl<'a> Writer<'a> {
                 self.put(token.kind, text);
             }
             TokenKind::Open => {
-                self.line.push(' ');
+                self.spaces();
                 self.put(token.kind, text);
                 self.blocks.push(self.spreads(at));
             }
@@ -132,10 +132,15 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The spaces that stand here, at least one: they may line things up.
+    fn spaces(&mut self) {
+        let given = !self.blank.is_empty() && self.blank.bytes().all(|b| b == b' ');
+        self.line.push_str(if given { self.blank } else { " " });
+    }
+
     fn comment(&mut self, text: &str) {
         if self.last.is_some() {
-            let spaces = !self.blank.is_empty() && self.blank.bytes().all(|b| b == b' ');
-            self.line.push_str(if spaces { self.blank } else { " " });
+            self.spaces();
         } else {
             self.start_line();
         }
@@ -217,7 +222,7 @@ mod tests {
         let text = "\n\n# top\nhostname\tmx.example  # name\n\n\n\nrules{rule a{accept;;}\nrule b { \
                     # why\n\n  when all {connection is tls}\n      reject;}\n\n}\n\
                     listener x {port 25;tls off}\ntable t domains { }\n";
-        expect![[r#"
+        expect![[r"
             # top
             hostname mx.example  # name
 
@@ -231,7 +236,7 @@ mod tests {
             }
             listener x { port 25; tls off }
             table t domains { }
-        "#]]
+        "]]
         .assert_eq(&format(text).unwrap());
     }
 
@@ -247,9 +252,9 @@ mod tests {
 
     fn words(statements: &[Statement]) -> Vec<String> {
         let one = |s: &Statement| {
-            let own = s.words.iter().map(|w| format!("{}{}", w.text, w.quoted)).collect::<String>();
+            let own: Vec<_> = s.words.iter().map(|w| (&w.text, w.quoted)).collect();
             let inner = s.block.as_ref().map(|b| words(&b.statements));
-            format!("{own}{inner:?}")
+            format!("{own:?}{inner:?}")
         };
         statements.iter().map(one).collect()
     }

@@ -157,7 +157,7 @@ impl Writer {
     /// Runs `write` one key deeper.
     fn at<T>(
         &mut self,
-        key: impl ToString,
+        key: &(impl ToString + ?Sized),
         write: impl FnOnce(&mut Self) -> Result<T, ImportError>,
     ) -> Result<T, ImportError> {
         self.place.push(key.to_string());
@@ -217,7 +217,7 @@ impl Writer {
         match value {
             Value::Array(items) if directive.repeatable => {
                 for (at, item) in items.iter().enumerate() {
-                    self.at(at, |writer| writer.item(directive, item))?;
+                    self.at(&at, |writer| writer.item(directive, item))?;
                 }
                 Ok(())
             }
@@ -300,7 +300,7 @@ impl Writer {
             return Err(self.wrong(&format!("blocks nest deeper than {DEPTH_MAX}")));
         }
         for (at, item) in items.iter().enumerate() {
-            self.at(at, |writer| writer.ordered_item(item))?;
+            self.at(&at, |writer| writer.ordered_item(item))?;
         }
         Ok(())
     }

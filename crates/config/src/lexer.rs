@@ -191,6 +191,9 @@ fn line_length(rest: &str) -> usize {
     line.strip_suffix('\r').filter(|_| line.len() < rest.len()).unwrap_or(line).len()
 }
 
+/// Zero-width joiners and marks of writing direction.
+const INVISIBLE: std::ops::RangeInclusive<char> = '\u{2060}'..='\u{206f}';
+
 /// Control characters, zero-width characters, no-break spaces and changes of
 /// writing direction: what makes a text read differently from what it says.
 fn is_hidden(text: &str, at: usize, c: char) -> bool {
@@ -198,9 +201,8 @@ fn is_hidden(text: &str, at: usize, c: char) -> bool {
         '\t' | '\n' => false,
         '\r' => !text[at..].starts_with("\r\n"),
         '\u{feff}' => at != 0,
-        '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' => true,
-        '\u{2060}'..='\u{206f}' => true,
-        c => c.is_control(),
+        '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' => true,
+        c => c.is_control() || ('\u{2028}'..='\u{202f}').contains(&c) || INVISIBLE.contains(&c),
     }
 }
 

@@ -150,7 +150,8 @@ impl<'w> Reader<'w> {
             Ok(text) => Some(text),
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
-                let line = 1 + error.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count();
+                let good = String::from_utf8_lossy(&error.as_bytes()[..at]);
+                let line = 1 + good.matches('\n').count();
                 let message = format!("{} is not UTF-8 on line {line}", path.display());
                 let found = Diagnostic::whole(Code::NotUtf8, Severity::Error, message);
                 self.report(span, found);

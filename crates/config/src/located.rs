@@ -1,11 +1,12 @@
 //! A value that remembers where it was written.
 
+use std::fmt;
 use std::ops::Deref;
 
 use crate::source::Span;
 
 /// A value and its place; a default has none. Equality looks at the value alone.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
@@ -39,6 +40,13 @@ impl<T> Deref for Located<T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.value
+    }
+}
+
+/// As the value alone.
+impl<T: fmt::Debug> fmt::Debug for Located<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
     }
 }
 

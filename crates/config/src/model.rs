@@ -178,7 +178,7 @@ pub struct LocalDomain {
 pub enum Recipients {
     /// Those with an account here; others are refused with 550 5.1.1.
     Accounts,
-    /// All; the next server knows who exists.
+    /// All: the next server knows who exists, or a mailbox is made for each.
     Any,
 }
 

@@ -155,6 +155,7 @@ impl Bounds {
     }
 
     /// The same, or `off`.
+    #[must_use]
     pub const fn or_off(self) -> Self {
         Self { off: true, ..self }
     }

@@ -17,7 +17,7 @@ fn every_bad_configuration_is_named() {
         let found: Vec<_> = outcome.diagnostics.iter().map(|d| d.code.to_string()).collect();
         if expected != Some(&found.join(" ")) {
             let name = file.file_name().unwrap().to_string_lossy();
-            wrong += &format!("{name}: {expected:?}\n{}\n", outcome.render());
+            wrong.extend([&name, ": ", &outcome.render(), "\n"]);
         }
         let blocks = outcome.diagnostics.iter().any(config::Diagnostic::is_error);
         assert_eq!(outcome.config.is_none(), blocks, "{}", file.display());

@@ -30,8 +30,14 @@ impl Builder<'_> {
     fn findings(&mut self, findings: &[Finding]) {
         // Names are looked at where they are read, with the place of the very word.
         let known = |finding: &&Finding| finding.code != Cause::Unused;
-        let found: Vec<Diagnostic> =
-            findings.iter().filter(known).map(|f| diagnostic(f, self.sources)).collect();
+        let trusted = self.trusted_networks;
+        let found = findings.iter().filter(known).map(|finding| {
+            let mut found = diagnostic(finding, self.sources);
+            // What no rule is named for is about the networks that may relay.
+            found.span = found.span.or(trusted.filter(|_| finding.code == Cause::OpenRelay));
+            found
+        });
+        let found: Vec<Diagnostic> = found.collect();
         self.diagnostics.extend(found);
     }
 }

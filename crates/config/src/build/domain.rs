@@ -52,15 +52,6 @@ impl Builder<'_> {
                 .help("remove it, or write recipients accounts");
             self.report(diagnostic);
         }
-        if route.value == Route::Mailboxes
-            && recipients.value == Recipients::Any
-            && let Some(span) = recipients.span
-        {
-            let message = "local mailboxes belong to accounts";
-            let diagnostic = Diagnostic::error(Code::ConflictingDirectives, span, message)
-                .help("write recipients accounts, and catch-all ADDRESS for all others");
-            self.report(diagnostic);
-        }
         let encryption = self.encryption(section, &route);
         Some(LocalDomain { name: item.argument(0)?, route, recipients, catch_all, encryption })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use mail::Domain;
 use tls::{Version, Versions};
 
-use super::{Basics, Builder, derived, name_of};
+use super::{Basics, Builder, derived, limits, name_of};
 use crate::check::{Checked, Section};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -64,10 +64,13 @@ impl Builder<'_> {
         &mut self,
         item: &Checked<'_>,
         basics: &Basics,
-        limits: Option<&Limits>,
+        outside: Option<&Limits>,
     ) -> Option<Listener> {
         let (name, section) = (name_of(item)?, item.section.as_ref()?);
         let port: Located<u16> = section.value("port")?;
+        if section.value::<&str>("protocol").is_none() && section.written("protocol").is_some() {
+            return None;
+        }
         let protocol = self.protocol(section, &port);
         let tls = self.tls(section, item.statement.head(), &port, &protocol, basics);
         let auth = self.auth(section, &protocol, tls.is_some());
@@ -83,7 +86,7 @@ impl Builder<'_> {
             proxy_protocol_from: self.networks(section, "proxy-protocol"),
             without: extensions(section),
             hostname: section.value("hostname").unwrap_or_else(|| derived(&basics.hostname)),
-            limits: self.limits(&own_limits, limits)?,
+            limits: limits::limits(&own_limits, outside)?,
         })
     }
 

@@ -69,6 +69,9 @@ impl Names {
 impl Builder<'_> {
     /// Notes that a name is used at a place; a name that is not given is an error there.
     pub(crate) fn uses(&mut self, named: Named, name: &str, span: Span) {
+        if named == Named::Table && rules::built_in::TABLES.contains(&name) {
+            return;
+        }
         let key = (named, name.to_owned());
         if self.names.given.contains_key(&key) {
             self.names.used.insert(key);

@@ -14,16 +14,6 @@ use crate::schema::{DNS, EVIDENCE, LOG, TIMEOUTS};
 use crate::secret::Secret;
 
 impl Builder<'_> {
-    pub(super) fn dns(&mut self, top: &Section<'_>) -> Option<Dns> {
-        let section = top.section_or_default("dns", &DNS);
-        Some(Dns {
-            servers: section.list("server").unwrap_or(Located::default_value(Vec::new())),
-            timeout: section.value("timeout")?,
-            attempts: section.value("attempts")?,
-            cache: section.value("cache")?,
-        })
-    }
-
     pub(super) fn hosts(&mut self, top: &Section<'_>) -> Vec<HostEntry> {
         let Some(section) = top.section("hosts") else { return Vec::new() };
         let entry = |item: &crate::check::Checked<'_>| {
@@ -67,63 +57,74 @@ impl Builder<'_> {
             self.report(Diagnostic::error(Code::SecretMissing, span, error.to_string()));
         }
     }
+}
 
-    pub(super) fn control(
-        &mut self,
-        top: &Section<'_>,
-        basics: &Basics,
-    ) -> Located<Option<std::path::PathBuf>> {
-        match top.find("control") {
-            Some(item) => Located::at(
-                item.argument::<std::path::PathBuf>(0).map(|path| path.value),
-                item.statement.head(),
-            ),
-            None => Located::default_value(Some(basics.data.join("control.sock"))),
-        }
-    }
+/// `dns { }`
+pub(super) fn dns(top: &Section<'_>) -> Option<Dns> {
+    let section = top.section_or_default("dns", &DNS);
+    Some(Dns {
+        servers: section.list("server").unwrap_or(Located::default_value(Vec::new())),
+        timeout: section.value("timeout")?,
+        attempts: section.value("attempts")?,
+        cache: section.value("cache")?,
+    })
+}
 
-    pub(super) fn timeouts(&mut self, top: &Section<'_>) -> Option<Timeouts> {
-        let section = top.section_or_default("timeouts", &TIMEOUTS);
-        Some(Timeouts {
-            command: section.value("command")?,
-            data: section.value("data")?,
-            handshake: section.value("handshake")?,
-            session: section.value("session")?,
-            shutdown: section.value("shutdown")?,
-            connect: section.value("connect")?,
-            greeting: section.value("greeting")?,
-            reply: section.value("reply")?,
-            data_start: section.value("data-start")?,
-            data_block: section.value("data-block")?,
-            data_end: section.value("data-end")?,
-        })
+/// `control`
+pub(super) fn control(top: &Section<'_>, basics: &Basics) -> Located<Option<std::path::PathBuf>> {
+    match top.find("control") {
+        Some(item) => Located::at(
+            item.argument::<std::path::PathBuf>(0).map(|path| path.value),
+            item.statement.head(),
+        ),
+        None => Located::default_value(Some(basics.data.join("control.sock"))),
     }
+}
 
-    pub(super) fn evidence(&mut self, top: &Section<'_>) -> Option<Evidence> {
-        let section = top.section_or_default("evidence", &EVIDENCE);
-        Some(Evidence {
-            record: section.value("record")?,
-            checkpoint_every: section.value("checkpoint-every")?,
-            checkpoint_entries: section.value("checkpoint-entries")?,
-        })
-    }
+/// `timeouts { }`
+pub(super) fn timeouts(top: &Section<'_>) -> Option<Timeouts> {
+    let section = top.section_or_default("timeouts", &TIMEOUTS);
+    Some(Timeouts {
+        command: section.value("command")?,
+        data: section.value("data")?,
+        handshake: section.value("handshake")?,
+        session: section.value("session")?,
+        shutdown: section.value("shutdown")?,
+        connect: section.value("connect")?,
+        greeting: section.value("greeting")?,
+        reply: section.value("reply")?,
+        data_start: section.value("data-start")?,
+        data_block: section.value("data-block")?,
+        data_end: section.value("data-end")?,
+    })
+}
 
-    pub(super) fn log(&mut self, top: &Section<'_>) -> Option<Log> {
-        let section = top.section_or_default("log", &LOG);
-        Some(Log {
-            format: section.value::<&str>("format")?.map(|word| match word {
-                "json" => LogFormat::Json,
-                _ => LogFormat::Text,
-            }),
-            level: section.value::<&str>("level")?.map(|word| match word {
-                "error" => LogLevel::Error,
-                "warn" => LogLevel::Warn,
-                "debug" => LogLevel::Debug,
-                "trace" => LogLevel::Trace,
-                _ => LogLevel::Info,
-            }),
-        })
-    }
+/// `evidence { }`
+pub(super) fn evidence(top: &Section<'_>) -> Option<Evidence> {
+    let section = top.section_or_default("evidence", &EVIDENCE);
+    Some(Evidence {
+        record: section.value("record")?,
+        checkpoint_every: section.value("checkpoint-every")?,
+        checkpoint_entries: section.value("checkpoint-entries")?,
+    })
+}
+
+/// `log { }`
+pub(super) fn log(top: &Section<'_>) -> Option<Log> {
+    let section = top.section_or_default("log", &LOG);
+    Some(Log {
+        format: section.value::<&str>("format")?.map(|word| match word {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        }),
+        level: section.value::<&str>("level")?.map(|word| match word {
+            "error" => LogLevel::Error,
+            "warn" => LogLevel::Warn,
+            "debug" => LogLevel::Debug,
+            "trace" => LogLevel::Trace,
+            _ => LogLevel::Info,
+        }),
+    })
 }
 
 impl Section<'_> {

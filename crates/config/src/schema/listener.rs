@@ -57,7 +57,7 @@ pub static LISTENER: Context = Context {
                 "`implicit` on port 465, `off` for `lmtp` and `metrics`, else `starttls`",
             ),
             "When TLS begins.",
-            "tls starttls",
+            "tls implicit",
         ),
         Directive::new(
             "certificate",

@@ -407,7 +407,7 @@ pub static DOMAIN: Context = Context {
                 "which",
                 Kind::OneOf(&[
                     ("accounts", "those with an account here; others are refused"),
-                    ("any", "all; the next server knows who exists"),
+                    ("any", "all; where the mailboxes are local, one is made for each"),
                 ]),
             )])],
             Absent::Derived("`accounts` for `mailboxes local`, else `any`"),

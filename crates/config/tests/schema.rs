@@ -1,0 +1,114 @@
+//! The schema against the model: no directive is read and then ignored.
+
+use std::sync::{Arc, LazyLock};
+
+use config::schema::{
+    CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG,
+    QUEUE, RATE_CLASS, TIMEOUTS, TOP,
+};
+use config::{Config, parse};
+
+/// The names that examples use, so that each example is right by itself.
+const NAMES: [&str; 3] = [
+    "certificate other { local-authority; names other.example }",
+    "certificate mail { local-authority; names mail.example }",
+    "credentials smarthost { user u; password env:X }",
+];
+
+/// Where the statements of a block stand, and those that a block needs besides.
+struct Place {
+    context: &'static Context,
+    open: &'static str,
+    needed: &'static [&'static str],
+    close: &'static str,
+}
+
+const fn place(
+    context: &'static Context,
+    open: &'static str,
+    needed: &'static [&'static str],
+) -> Place {
+    Place { context, open, needed, close: "}" }
+}
+
+static PLACES: [Place; 13] = [
+    Place { context: &TOP, open: "", needed: &["hostname this.example"], close: "" },
+    place(&DNS, "dns {", &[]),
+    place(&LIMITS, "limits {", &[]),
+    place(&TIMEOUTS, "timeouts {", &[]),
+    place(&QUEUE, "queue {", &[]),
+    place(&DELIVERY, "delivery {", &[]),
+    place(&EVIDENCE, "evidence {", &[]),
+    place(&LOG, "log {", &[]),
+    place(&RATE_CLASS, "rate-class slow {", &["messages 7"]),
+    place(&CREDENTIALS, "credentials more {", &["user x", "password env:Y"]),
+    place(&CERTIFICATE, "certificate more {", &["local-authority"]),
+    place(&DOMAIN, "domain ours.example {", &["deliver-to smtp 192.0.2.9"]),
+    place(&LISTENER, "listener l {", &["port 2626", "certificate other"]),
+];
+
+static COMPILED: LazyLock<Arc<rules::Policy>> =
+    LazyLock::new(|| Arc::new(rules::RuleSet::default().compile().unwrap()));
+
+/// What a configuration means, without the places of its values.
+fn meaning(text: &str) -> Result<String, String> {
+    let outcome = parse(text);
+    let config = outcome.config.clone().ok_or_else(|| format!("{text}\n{}", outcome.render()))?;
+    let config =
+        Config { sources: config::Sources::default(), policy: Arc::clone(&COMPILED), ..config };
+    Ok(format!("{config:?}"))
+}
+
+/// The first words of a statement that gives a name, or its first word.
+fn key(statement: &str) -> &str {
+    let names = NAMES.iter().any(|name| name.split(' ').next() == statement.split(' ').next());
+    let words = if names { 2 } else { 1 };
+    statement.match_indices(' ').nth(words - 1).map_or(statement, |(at, _)| &statement[..at])
+}
+
+fn text(place: &Place, statements: &[&str]) -> String {
+    let is_top = place.open.is_empty();
+    let there = |name: &&&str| !(is_top && statements.iter().any(|s| key(s) == key(name)));
+    let names: Vec<&str> = NAMES.iter().filter(there).copied().collect();
+    let base = if is_top { "" } else { "hostname this.example" };
+    let (open, close) = (place.open, place.close);
+    format!("{base}\n{}\n{open}\n{}\n{close}\n", names.join("\n"), statements.join("\n"))
+}
+
+/// What has to be written beside an example, and what must not stand beside it.
+fn company(directive: &str) -> (&'static [&'static str], &'static str) {
+    match directive {
+        "file" => (&["key a.key"], "local-authority"),
+        "key" => (&["file a.pem"], "local-authority"),
+        "catch-all" => (&["recipients accounts"], ""),
+        "mailboxes" => (&[], "deliver-to"),
+        _ => (&[], ""),
+    }
+}
+
+#[test]
+fn every_directive_changes_what_the_configuration_means() {
+    let mut wrong = String::new();
+    for place in &PLACES {
+        for directive in place.context.directives.iter().filter(|d| d.name != "include") {
+            let (beside, excluded) = company(directive.name);
+            let stays = |needed: &&&str| {
+                let first = needed.split(' ').next().unwrap_or(needed);
+                ![directive.name, excluded].contains(&first)
+            };
+            let mut with = vec![directive.example];
+            with.extend(beside);
+            with.extend(place.needed.iter().filter(stays));
+            let mut without = place.needed.to_vec();
+            if directive.name == "local-authority" {
+                without = vec!["file a.pem", "key a.key"];
+            }
+            match (meaning(&text(place, &with)), meaning(&text(place, &without))) {
+                (Ok(with), Ok(without)) if with != without => {}
+                (Ok(_), Ok(_)) => wrong.extend([directive.example, " changes nothing\n"]),
+                (Err(error), _) | (_, Err(error)) => wrong.push_str(&error),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
