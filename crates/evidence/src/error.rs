@@ -42,9 +42,13 @@ pub enum EvidenceError {
         /// The entry's number.
         seq: u64,
     },
-    /// The message has no entries, or no checkpoint follows them yet.
+    /// A message whose proof is wanted has no entries, or one on the way to its checkpoint is
+    /// missing.
     #[error("{0}")]
     Proof(&'static str),
+    /// The store failed.
+    #[error("the evidence could not be read from the store or written to it")]
+    Store(#[from] store::StoreError),
     /// Reading or writing an export failed.
     #[error("the export could not be read or written")]
     Io(#[from] io::Error),

@@ -153,6 +153,11 @@ impl Ledger {
         self.balance.note(trace, recipient, kind);
     }
 
+    /// The messages with a recipient that has not ended: those to look for in the queue.
+    pub fn open_messages(&self) -> impl Iterator<Item = TraceId> + '_ {
+        self.open.keys().copied()
+    }
+
     /// Says that all entries of a message have been given, and all that is queued of it.
     pub fn close(&mut self, trace: TraceId) {
         self.closed.remove(&trace);

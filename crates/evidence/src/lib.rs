@@ -4,13 +4,15 @@
 //! refused, every attempt to pass it on with the protection it had, and how it ended.
 //! The store links entries into a chain of hashes in the transaction that makes them
 //! true; a [`Signer`] signs [`Checkpoint`]s of it. [`export`] writes the chain as lines,
-//! [`verify`] needs only that file and the [`PublicKey`] and names what was changed,
-//! dropped, added or moved; [`proof`] is the same for one message without showing others.
+//! [`verify()`] needs only that file and the [`PublicKey`] and names what was changed,
+//! dropped, added or moved; [`archive`] does all that over the store, and for one message
+//! without showing others.
 //! [`ledger`] holds every promise against its end, [`trace`] tells one message's story.
 //!
 //! Deliberately absent: a clock, the database, policy. It is a ledger for the operator
 //! and whoever audits the operator, not a receipt that is sent to anyone.
 
+pub mod archive;
 mod chain;
 mod checkpoint;
 mod entry;
@@ -18,7 +20,6 @@ mod error;
 mod event;
 pub mod export;
 pub mod ledger;
-pub mod proof;
 mod record;
 #[cfg(test)]
 mod testing;

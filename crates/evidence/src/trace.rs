@@ -1,6 +1,6 @@
 //! The story of one message, told from its entries.
 //!
-//! [`text`] is what people read on a terminal, [`json`] the same for programs. The words
+//! [`text`] is what people read on a terminal, [`json()`] the same for programs. The words
 //! for protection are the fixed ones of [`tls::Protection`] in every line.
 
 use mail::{Address, Timestamp};
@@ -14,6 +14,8 @@ use crate::{
 
 /// How far the text of a section stands from the left.
 const INDENT: &str = "         ";
+
+const SMTP_PORT: u16 = 25;
 
 /// The name and version of the JSON form.
 pub const JSON_SCHEMA: &str = "mailkeep.trace/1";
@@ -78,7 +80,7 @@ impl Page {
     fn head(&mut self, entries: &[(u64, Entry)]) {
         let Some((_, first)) = entries.first() else { return };
         let name = first.trace.map(|trace| trace.to_string()).unwrap_or_default();
-        let mut head = format!("Message {name}");
+        let mut head = vec![format!("Message {name}")];
         let accepted = entries.iter().find_map(|(_, entry)| match &entry.event {
             Event::Accepted(accepted) => Some(accepted),
             Event::Refused(_)
@@ -91,16 +93,12 @@ impl Page {
         });
         if let Some(accepted) = accepted {
             let message = &accepted.message;
-            if let Some(id) = &message.message_id {
-                head.push_str(&format!("  <{}>", clean(id)));
-            }
-            if let Some(subject) = &message.subject {
-                head.push_str(&format!("  \"{}\"", clean(subject)));
-            }
-            head.push_str(&format!("  {}", size(message.octets)));
+            head.extend(message.message_id.as_ref().map(|id| format!("<{}>", clean(id))));
+            head.extend(message.subject.as_ref().map(|text| format!("\"{}\"", clean(text))));
+            head.push(size(message.octets));
         }
-        head.push_str(&format!("  {}", time(first.at)));
-        self.text.push_str(&head);
+        head.push(time(first.at));
+        self.text.push_str(&head.join("  "));
         self.text.push('\n');
     }
 
@@ -160,19 +158,16 @@ impl Page {
     fn origin(&mut self, origin: &Origin, authenticated: Option<&crate::Authenticated>) {
         let text = match origin {
             Origin::Listener { name, port, protocol, client } => {
-                let mut text =
-                    format!("{} :{port}  {}  {}", clean(name), clean(protocol), client.ip);
-                if let Some(name) = client.name.as_ref().or(client.helo.as_ref()) {
-                    text.push_str(&format!(" ({})", clean(name)));
-                }
-                if let Some(who) = authenticated {
-                    text.push_str(&format!(
-                        "  {} ({})",
-                        clean(&who.identity),
-                        clean(&who.mechanism)
-                    ));
-                }
-                text
+                let listener = format!("{} :{port}", clean(name));
+                let named = client.name.as_ref().or(client.helo.as_ref());
+                let host = match named {
+                    Some(named) => format!("{} ({})", client.ip, clean(named)),
+                    None => client.ip.to_string(),
+                };
+                let who = authenticated
+                    .map(|who| format!("{} ({})", clean(&who.identity), clean(&who.mechanism)));
+                let parts = [Some(listener), Some(clean(protocol)), Some(host), who];
+                parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
             }
             Origin::Notice { about } => format!("written here about {about}"),
             Origin::Injected { by } => format!("handed over by {}", clean(by)),
@@ -181,21 +176,16 @@ impl Page {
     }
 
     fn session(&mut self, origin: &Origin, tls: Option<&Handshake>) {
-        let mut text = tls.map(session).unwrap_or_default();
-        if !text.is_empty() {
-            text.push_str("   ");
-        }
-        text.push_str(&format!("protection: {}", inbound_protection(origin, tls)));
-        self.line("in", &text);
+        let protection = format!("protection: {}", inbound_protection(origin, tls));
+        let parts = tls.map(session).into_iter().chain([protection]);
+        self.line("in", &parts.collect::<Vec<_>>().join("   "));
     }
 
     fn refused(&mut self, refused: &Refused) {
         self.origin(&refused.origin, refused.authenticated.as_ref());
         self.session(&refused.origin, refused.tls.as_deref());
-        let mut what = format!("refused at {}", clean(&refused.stage));
-        if let Some(recipient) = &refused.recipient {
-            what.push_str(&format!(" for {recipient}"));
-        }
+        let recipient = refused.recipient.as_ref().map(|r| format!(" for {r}")).unwrap_or_default();
+        let what = format!("refused at {}{recipient}", clean(&refused.stage));
         self.line("in", &what);
         if let Some(by) = &refused.rule {
             self.line("rules", &rule(by));
@@ -224,17 +214,13 @@ impl Page {
 
     fn host(&mut self, attempted: &Attempted) {
         let Some(host) = &attempted.host else { return };
-        let mut text = clean(host);
-        if let Some(ip) = attempted.ip {
-            text.push_str(&format!(" {ip}"));
-        }
-        if let Some(port) = attempted.port.filter(|&port| port != 25) {
-            text.push_str(&format!(" port {port}"));
-        }
-        if let Some(handshake) = attempted.tls.as_ref().and_then(|v| v.observed.handshake()) {
-            text.push_str(&format!("   {}", session(handshake)));
-        }
-        self.line("out", &text);
+        let ip = attempted.ip.map(|ip| format!(" {ip}")).unwrap_or_default();
+        let port = attempted.port.filter(|&port| port != SMTP_PORT);
+        let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let handshake = attempted.tls.as_ref().and_then(|verdict| verdict.observed.handshake());
+        let tls =
+            handshake.map(|handshake| format!("   {}", session(handshake))).unwrap_or_default();
+        self.line("out", &format!("{}{ip}{port}{tls}", clean(host)));
     }
 
     fn verdict(&mut self, verdict: &Verdict) {
@@ -260,15 +246,10 @@ impl Page {
     }
 
     fn results(&mut self, attempted: &Attempted) {
-        let mut text = attempted.reply.as_deref().map(clean).unwrap_or_default();
-        if !text.is_empty() {
-            text.push_str("   ");
-        }
-        text.push_str(&seconds(attempted.took_ms));
-        if let Some(verdict) = &attempted.tls {
-            text.push_str(&format!("   protection: {}", verdict.protection));
-        }
-        self.line("out", &text);
+        let protection = attempted.tls.as_ref().map(|v| format!("protection: {}", v.protection));
+        let parts =
+            [attempted.reply.as_deref().map(clean), Some(seconds(attempted.took_ms)), protection];
+        self.line("out", &parts.into_iter().flatten().collect::<Vec<_>>().join("   "));
         let all_taken = attempted.recipients.iter().all(|r| r.result == TriedResult::Taken);
         if !all_taken {
             for recipient in &attempted.recipients {
@@ -282,30 +263,20 @@ impl Page {
 
     fn finished(&mut self, at: Timestamp, finished: &Finished) {
         for recipient in &finished.recipients {
-            let mut text =
-                format!("{}  {}  {}", time(at), recipient.address, recipient.ending.word());
-            if let Some(reason) = &recipient.reason {
-                text.push_str(&format!(": {}", clean(reason)));
-            }
-            if let Some(by) = &recipient.rule {
-                text.push_str(&format!(", by {}", rule(by)));
-            }
-            if let Some(notice) = recipient.notice {
-                text.push_str(&format!(", sender told in {notice}"));
-            }
+            let reason = recipient.reason.as_deref().map(|reason| format!(": {}", clean(reason)));
+            let by = recipient.rule.as_ref().map(|by| format!(", by {}", rule(by)));
+            let notice = recipient.notice.map(|notice| format!(", sender told in {notice}"));
+            let more = [reason, by, notice].into_iter().flatten().collect::<String>();
+            let word = recipient.ending.word();
+            let text = format!("{}  {}  {word}{more}", time(at), recipient.address);
             self.line("end", &text);
         }
     }
 
     fn line(&mut self, label: &'static str, text: &str) {
-        if label == self.label {
-            self.text.push_str(INDENT);
-        } else {
-            self.text.push_str(&format!("  {label:<7}"));
-            self.label = label;
-        }
-        self.text.push_str(text);
-        self.text.push('\n');
+        let repeated = std::mem::replace(&mut self.label, label) == label;
+        let mark = if repeated { INDENT.to_owned() } else { format!("  {label:<7}") };
+        self.text.extend([&mark, text, "\n"]);
     }
 }
 

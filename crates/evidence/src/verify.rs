@@ -1,6 +1,6 @@
 //! Verifying an export with nothing but the public key.
 //!
-//! [`verify`] reads line by line, in bounded memory, and gives a [`Report`] that names
+//! [`verify()`] reads line by line, in bounded memory, and gives a [`Report`] that names
 //! each record that was changed, dropped, added or moved. Whoever holds the private key
 //! can sign anything; against everybody else:
 //!

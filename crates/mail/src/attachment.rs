@@ -269,30 +269,22 @@ impl Scanner {
     fn end_header(&mut self) {
         let bytes = std::mem::take(&mut self.header);
         let header = Header::scan(&bytes);
-        let part = match &header {
-            Ok(header) => {
-                if header.body_start() < bytes.len() {
-                    self.note(Oddity::PartHeader);
-                }
-                Part::of(header)
-            }
-            Err(_) => {
-                self.note(Oddity::PartHeader);
-                Part::default()
-            }
-        };
+        if header.as_ref().map_or(true, |header| header.body_start() < bytes.len()) {
+            self.note(Oddity::PartHeader);
+        }
+        let part = header.as_ref().map(Part::of).unwrap_or_default();
         if part.repeated {
             self.note(Oddity::RepeatedField);
         }
         if self.levels.is_empty() {
             self.found.encrypted = part.is_encrypted();
         }
-        self.state = self.begin(part);
+        self.state = self.begin(&part);
         self.header = bytes;
         self.header.clear();
     }
 
-    fn begin(&mut self, part: Part) -> State {
+    fn begin(&mut self, part: &Part) -> State {
         let kind = part.kind.as_str();
         if kind.starts_with("multipart/") {
             match part.boundary.as_deref().map(str::as_bytes) {
@@ -303,7 +295,7 @@ impl Scanner {
             }
         }
         self.found.parts += 1;
-        let attachment = part.is_attachment().then(|| self.list(&part)).flatten();
+        let attachment = part.is_attachment().then(|| self.list(part)).flatten();
         let holds_message = matches!(kind, "message/rfc822" | "message/global");
         if holds_message && !part.base64 && !part.encoded {
             if self.is_full() {

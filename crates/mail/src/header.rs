@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-pub use edit::{Edit, Edited, FieldError, NewField, complete_submission};
+pub use edit::{Edit, Edited, FieldError, NewField, VALUE_MAX_OCTETS, complete_submission};
 pub use words::{decode as decode_words, encode as encode_words};
 
 /// The largest header block that is looked at, in octets.

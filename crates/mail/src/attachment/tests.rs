@@ -88,10 +88,8 @@ fn a_hundred_thousand_parts_meet_a_limit() {
 
 #[test]
 fn endless_depth_and_circles_meet_a_limit() {
-    let mut message = String::new();
-    for n in 0..1_000 {
-        message.push_str(&format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n"));
-    }
+    let level = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n");
+    let message: String = (0..1_000).map(level).collect();
     assert!(scan(&message).oddities.contains(&Oddity::TooDeep));
     let circle = "Content-Type: multipart/mixed; boundary=b\n\n--b\n".repeat(1_000);
     let content = scan(&circle);
