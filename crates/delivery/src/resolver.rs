@@ -161,6 +161,9 @@ pub const EXCHANGERS_MAX: usize = 16;
 /// The most addresses of one host that are looked at.
 pub const ADDRESSES_MAX: usize = 16;
 
+/// The most names of one address that are looked at.
+pub const REVERSE_NAMES_MAX: usize = 4;
+
 /// Why there is no record of a kind.
 enum Lack {
     NoSuchDomain,
@@ -290,6 +293,25 @@ impl Resolver {
                 Err(ResolveError::NoAddress(host.clone()))
             }
         }
+    }
+
+    /// The name of `ip` by reverse look-up, if that name leads back to `ip`; of several
+    /// the first that does. A failure is no name.
+    pub async fn confirmed_name(&self, ip: IpAddr) -> Option<Domain> {
+        let ip = ip.to_canonical();
+        let lookup = self.inner.dns.reverse_lookup(ip).await.ok()?;
+        let names = lookup.answers().iter().filter_map(|record| match &record.data {
+            RData::PTR(name) => Domain::parse(&name.0.to_ascii()).ok(),
+            _ => None,
+        });
+        let names: Vec<Domain> = names.take(REVERSE_NAMES_MAX).collect();
+        for name in names {
+            let back = self.addresses(&name, Families::Ipv6First).await;
+            if back.is_ok_and(|addresses| addresses.list.contains(&ip)) {
+                return Some(name);
+            }
+        }
+        None
     }
 
     async fn lookup(&self, name: &Domain, kind: RecordType) -> Result<Records, Lack> {

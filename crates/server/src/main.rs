@@ -1,2 +1,28 @@
-//! The binary `mailkeep`.
-fn main() {}
+//! The binary `mailkeep`: sockets, clock, wiring, command line.
+
+mod admin;
+mod certificates;
+mod cli;
+mod connection;
+mod control;
+mod conversation;
+mod demo;
+mod dispatch;
+mod intake;
+mod listener;
+mod message;
+mod metrics;
+mod notices;
+mod partners;
+mod proxy;
+mod server;
+mod serving;
+mod site;
+mod snapshot;
+mod stream;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

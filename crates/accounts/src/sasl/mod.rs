@@ -29,7 +29,7 @@ pub const MECHANISMS: [&str; 2] = ["PLAIN", "LOGIN"];
 pub const RESPONSE_MAX_OCTETS: usize = 9_216;
 
 /// One exchange, from its start to [`Step::Done`] or [`Step::Failed`].
-pub trait Exchange: fmt::Debug + Send {
+pub trait Exchange: fmt::Debug + Send + Sync {
     /// Takes the client's response: first the initial one, where it sent one (`Some(b"")` is
     /// an empty one), then one for each [`Step::Challenge`].
     fn step(&mut self, response: Option<&[u8]>) -> Step;

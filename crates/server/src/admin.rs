@@ -1,0 +1,250 @@
+//! What an operator's request can reach: a running server, or its store alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use accounts::{Cost, Directory, Failures, SignIn, Verifier};
+use config::Config;
+use evidence::{AccountChanged, AdminAction, Entry, Event};
+use mail::{Timestamp, TraceId};
+use store::{Options, Store, StoreError};
+
+use crate::cli::{Global, serve};
+use crate::control::{self, Answer, Asked, Request, exit};
+use crate::server::{Server, domain_settings};
+
+/// Who asks, and what that can reach.
+pub struct Admin {
+    by: String,
+    reach: Reach,
+}
+
+/// A running server, or what it left on the disk.
+enum Reach {
+    /// A running server.
+    Running(Arc<Server>),
+    /// A store without a server.
+    Store(Box<Alone>),
+}
+
+/// A store without a server, and what the configuration says about it.
+struct Alone {
+    store: Store,
+    accounts: SignIn,
+    config: Option<Config>,
+    file: Option<PathBuf>,
+}
+
+impl Admin {
+    /// A running server, asked by nobody in particular.
+    pub fn of(server: &Arc<Server>) -> Self {
+        Self { by: "the server".to_owned(), reach: Reach::Running(Arc::clone(server)) }
+    }
+
+    /// The same, asked by `who`.
+    #[must_use]
+    pub fn asked_by(mut self, who: String) -> Self {
+        self.by = who;
+        self
+    }
+
+    /// Who asks.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        match &self.reach {
+            Reach::Running(server) => &server.store,
+            Reach::Store(alone) => &alone.store,
+        }
+    }
+
+    /// Accounts and passwords.
+    pub fn accounts(&self) -> &SignIn {
+        match &self.reach {
+            Reach::Running(server) => &server.accounts,
+            Reach::Store(alone) => &alone.accounts,
+        }
+    }
+
+    /// The server, if one runs.
+    pub fn server(&self) -> Option<&Arc<Server>> {
+        match &self.reach {
+            Reach::Running(server) => Some(server),
+            Reach::Store(_) => None,
+        }
+    }
+
+    /// The configuration file, unless this is the demo.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.reach {
+            Reach::Running(server) => server.file(),
+            Reach::Store(alone) => alone.file.as_deref(),
+        }
+    }
+
+    /// The configuration in the file, where no server runs and it has no errors.
+    pub fn config_at_rest(&self) -> Option<&Config> {
+        match &self.reach {
+            Reach::Running(_) => None,
+            Reach::Store(alone) => alone.config.as_ref(),
+        }
+    }
+
+    /// Lets the server look at the queue now, if one runs.
+    pub fn wake(&self) {
+        if let Some(server) = self.server() {
+            server.dispatcher.wake();
+        }
+    }
+
+    /// Whether the evidence is kept.
+    pub fn keeps_evidence(&self) -> bool {
+        match &self.reach {
+            Reach::Running(server) => server.keeps_evidence(),
+            // Without a configuration, rather too much than too little.
+            Reach::Store(alone) => alone.config.as_ref().is_none_or(|config| *config.evidence.record),
+        }
+    }
+
+    /// The entry that says who did `action`, to be written in the transaction that does it.
+    /// `trace` is the message it was done to, if it was one.
+    pub fn act(
+        &self,
+        trace: Option<TraceId>,
+        action: &str,
+        subject: String,
+        detail: Option<String>,
+    ) -> Vec<store::Evidence> {
+        let event = Event::AdminAction(AdminAction {
+            by: self.by.clone(),
+            action: action.to_owned(),
+            subject,
+            detail,
+        });
+        self.evidence(trace, event)
+    }
+
+    /// What is to be written of `event`; nothing when the evidence is off.
+    pub fn evidence(&self, trace: Option<TraceId>, event: Event) -> Vec<store::Evidence> {
+        if !self.keeps_evidence() {
+            return Vec::new();
+        }
+        let now = Timestamp::now();
+        let entry = match trace {
+            Some(trace) => Entry::about(trace, now, event),
+            None => Entry::of_server(now, event),
+        };
+        vec![entry.to_evidence()]
+    }
+
+    /// Records that an account or a domain was changed.
+    ///
+    /// # Errors
+    ///
+    /// The store's. The change itself stands.
+    pub async fn note_account_change(&self, account: &str, change: &str) -> Result<(), StoreError> {
+        let event = Event::AccountChanged(AccountChanged {
+            by: self.by.clone(),
+            account: account.to_owned(),
+            change: change.to_owned(),
+        });
+        let evidence = self.evidence(None, event);
+        if !evidence.is_empty() {
+            self.store().append_evidence(evidence).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The place of a server that may not be running.
+pub struct Offline {
+    data: PathBuf,
+    config: Option<Config>,
+    file: Option<PathBuf>,
+}
+
+impl Offline {
+    /// Finds the data folder: the one that is named, else the configuration's, else the demo's.
+    ///
+    /// # Errors
+    ///
+    /// An answer that says what is missing.
+    pub fn locate(global: &Global) -> Result<Self, Answer> {
+        let file = serve::config_file(global)
+            .map_err(|error| Answer::failure(exit::NO_INPUT, format!("{error:#}")))?;
+        let Some(file) = file else {
+            let data = global.data.clone().unwrap_or_else(crate::demo::data_default);
+            return Ok(Self { data, config: None, file: None });
+        };
+        let outcome = config::load(&file);
+        let data = match (&global.data, &outcome.config) {
+            (Some(data), _) => data.clone(),
+            (None, Some(config)) => config.data.value.clone(),
+            (None, None) => {
+                return Err(Answer::failure(exit::CONFIGURATION, outcome.render()));
+            }
+        };
+        Ok(Self { data, config: outcome.config, file: Some(file) })
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Opens the store and answers from it.
+    pub async fn answer(self, asked: &Asked) -> Answer {
+        let Asked { by, request } = asked;
+        if !self.data.is_dir() && !makes_folder(request) {
+            return not_running(&self.data);
+        }
+        match self.open().await {
+            Ok(admin) => control::answer(&admin.asked_by(by.clone()), request.clone()).await,
+            Err(error) => Answer::failure(exit::UNAVAILABLE, format!("{error:#}")),
+        }
+    }
+
+    async fn open(self) -> anyhow::Result<Admin> {
+        let Self { data, config, file } = self;
+        let store =
+            tokio::task::spawn_blocking(move || Store::open(data, Options::default())).await??;
+        let directory = Arc::new(Directory::open(store.clone()).await?);
+        if let Some(config) = &config {
+            directory.configure(domain_settings(config));
+        }
+        let verifier = Verifier::new(Cost::default(), 1)?;
+        let accounts = SignIn::new(directory, verifier, Failures::default());
+        let alone = Alone { store, accounts, config, file };
+        Ok(Admin { by: String::new(), reach: Reach::Store(Box::new(alone)) })
+    }
+}
+
+/// Whether a request makes sense before a server has ever run.
+fn makes_folder(request: &Request) -> bool {
+    match request {
+        Request::Account(_) | Request::Domain(_) | Request::Explain(_) | Request::Config(_) => true,
+        Request::Status
+        | Request::Reload
+        | Request::Dns(_)
+        | Request::Queue(_)
+        | Request::Quarantine(_)
+        | Request::Trace(_)
+        | Request::Evidence(_)
+        | Request::Ledger(_)
+        | Request::ForceEncrypt(_) => false,
+    }
+}
+
+fn not_running(data: &Path) -> Answer {
+    Answer::failure(
+        exit::UNAVAILABLE,
+        format!(
+            "No server runs in {}, and none has: there is no such folder.\n\
+             Start one with \"mailkeep serve\", or name another folder with --data.",
+            data.display()
+        ),
+    )
+}

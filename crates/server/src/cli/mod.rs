@@ -1,0 +1,124 @@
+//! The command line (UX section 1.3).
+
+mod ask;
+mod configuration;
+mod demo;
+mod evidence;
+mod explain;
+pub mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::control::{self, Request, exit};
+
+/// Where the configuration is when nobody says.
+pub const CONFIG_DEFAULT: &str = "/etc/mailkeep/mailkeep.conf";
+
+/// Mailkeep: a secure mail server and gateway whose protection can be proved.
+#[derive(Parser)]
+#[command(name = "mailkeep", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Run \"mailkeep COMMAND --help\" for one command.\n\
+    With no configuration file, \"mailkeep serve\" is a safe demo that never leaves this machine.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options every command takes.
+#[derive(Args, Clone)]
+pub struct Global {
+    /// Configuration file [default: /etc/mailkeep/mailkeep.conf]
+    #[arg(short, long, global = true, env = "MAILKEEP_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data folder, in place of the one the configuration names
+    #[arg(long, global = true, env = "MAILKEEP_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Only the exit code
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server (with no configuration file: a safe local demo)
+    Serve(serve::Options),
+    /// Start the demo, play its stories with real bytes, stay up until Ctrl-C
+    Demo(demo::Options),
+    /// Check, format, show, compare, apply and take back configurations
+    #[command(subcommand)]
+    Config(configuration::Command),
+    /// Show what the policy would do with a message, and why; nothing is delivered
+    Explain(explain::Options),
+    /// Follow a message, hop by hop, with its TLS proof
+    Trace(control::trace::Request),
+    /// See and steer what is waiting
+    #[command(subcommand)]
+    Queue(control::queue::Request),
+    /// Messages held by a rule
+    #[command(subcommand)]
+    Quarantine(control::quarantine::Request),
+    /// Partners that get mail encrypted or not at all
+    #[command(subcommand)]
+    ForceEncrypt(control::force_encrypt::Request),
+    /// Domains of this server
+    #[command(subcommand)]
+    Domain(control::domains::Request),
+    /// People who may sign in
+    #[command(subcommand)]
+    Account(control::accounts::Request),
+    /// The signed record of every hop: export, key, verify
+    #[command(subcommand)]
+    Evidence(evidence::Command),
+    /// The signed record of one message
+    Proof(evidence::Proof),
+    /// Check that every accepted message ended exactly once, or still waits
+    #[command(subcommand)]
+    Ledger(control::evidence::LedgerRequest),
+    /// Forget what the resolver remembers
+    #[command(subcommand)]
+    Dns(control::status::DnsRequest),
+    /// One screen: is mail flowing?
+    Status,
+    /// Read the configuration and certificates again, without dropping a session
+    Reload,
+}
+
+/// Runs the command the arguments name.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::USAGE } else { exit::FINE };
+            // Nothing is left to do if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let global = cli.global;
+    ExitCode::from(match cli.command {
+        Command::Serve(options) => serve::run(&global, &options),
+        Command::Demo(options) => demo::run(&global, &options),
+        Command::Config(command) => configuration::run(&global, command),
+        Command::Domain(request) => ask::run(&global, &Request::Domain(request)),
+        Command::Explain(options) => explain::run(&global, options),
+        Command::Evidence(command) => evidence::run(&global, command),
+        Command::Proof(options) => evidence::run_proof(&global, &options),
+        Command::Trace(request) => ask::run(&global, &Request::Trace(request)),
+        Command::Queue(request) => ask::run(&global, &Request::Queue(request)),
+        Command::Quarantine(request) => ask::run(&global, &Request::Quarantine(request)),
+        Command::ForceEncrypt(request) => ask::run(&global, &Request::ForceEncrypt(request)),
+        Command::Account(request) => ask::run_account(&global, request),
+        Command::Ledger(request) => ask::run(&global, &Request::Ledger(request)),
+        Command::Dns(request) => ask::run(&global, &Request::Dns(request)),
+        Command::Status => ask::run(&global, &Request::Status),
+        Command::Reload => ask::run(&global, &Request::Reload),
+    })
+}

@@ -1,0 +1,166 @@
+//! `mailkeep serve`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use config::model::{LogFormat, LogLevel};
+use delivery::Egress;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::{CONFIG_DEFAULT, Global};
+use crate::control::{self, exit, socket};
+use crate::server::{Launch, Server};
+
+/// How to run the server.
+#[derive(Args)]
+pub struct Options {
+    /// Where the demo keeps its data, and from which port on it listens
+    #[command(flatten)]
+    demo: crate::demo::Options,
+}
+
+/// Runs the server until it is told to stop.
+pub fn run(global: &Global, options: &Options) -> u8 {
+    let file = match config_file(global) {
+        Ok(Some(file)) => file,
+        Ok(None) => return super::demo::serve(global, &options.demo),
+        Err(error) => {
+            eprintln!("{error:#}");
+            return exit::NO_INPUT;
+        }
+    };
+    let outcome = config::load(&file);
+    let findings = outcome.render();
+    if !findings.is_empty() {
+        eprintln!("{findings}");
+    }
+    let Some(config) = outcome.config else {
+        eprintln!("{} was not used; nothing was started.", file.display());
+        return exit::CONFIGURATION;
+    };
+    log(*config.log.format, *config.log.level);
+    let data = global.data.clone().unwrap_or_else(|| config.data.value.clone());
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("{} cannot be read: {error}", file.display());
+            return exit::NO_INPUT;
+        }
+    };
+    let launch = Launch { file: Some(file), config, text, data, egress: Egress::Anywhere };
+    blocking(async move {
+        let server = Server::start(launch).await?;
+        attend(server).await
+    })
+}
+
+/// The configuration file that the options name, or the default one if it is there.
+///
+/// # Errors
+///
+/// When a file is named and is not there: a demo is not what was asked for.
+pub fn config_file(global: &Global) -> Result<Option<PathBuf>> {
+    match &global.config {
+        Some(file) if file.exists() => Ok(Some(file.clone())),
+        Some(file) => Err(anyhow!("There is no configuration file {}.", file.display())),
+        None => Ok(Some(PathBuf::from(CONFIG_DEFAULT)).filter(|file| file.exists())),
+    }
+}
+
+/// Runs `work` on a runtime of its own and gives its exit code.
+pub fn blocking<F>(work: F) -> u8
+where
+    F: Future<Output = Result<()>>,
+{
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("The runtime cannot start: {error}");
+            return exit::FAILED;
+        }
+    };
+    match runtime.block_on(work) {
+        Ok(()) => exit::FINE,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            eprintln!("{error:#}");
+            exit::FAILED
+        }
+    }
+}
+
+/// Answers the control socket and waits until the server is told to stop.
+pub async fn attend(server: Arc<Server>) -> Result<()> {
+    let answering = control_socket(&server)?;
+    let mut reload = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        tokio::select! {
+            _ = reload.recv() => {
+                if let Err(error) = server.reload().await {
+                    tracing::error!("the configuration was not reloaded:\n{error:#}");
+                }
+            }
+            _ = terminate.recv() => break,
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+    tracing::info!("stopping");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    if let Some(task) = answering {
+        task.abort();
+    }
+    server.stop().await;
+    Ok(())
+}
+
+/// Opens the control socket, unless the configuration has none.
+fn control_socket(server: &Arc<Server>) -> Result<Option<tokio::task::JoinHandle<()>>> {
+    let snapshot = server.snapshot();
+    if snapshot.config.control.value.is_none() {
+        return Ok(None);
+    }
+    let path = socket::path(server.data());
+    let listener = socket::bind(&path)
+        .with_context(|| format!("the control socket {} cannot be opened", path.display()))?;
+    let server = Arc::clone(server);
+    Ok(Some(tokio::spawn(socket::serve(listener, move |request| {
+        let server = Arc::clone(&server);
+        async move { control::answer(&crate::admin::Admin::of(&server), request).await }
+    }))))
+}
+
+/// Tells systemd; without systemd nobody listens.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// Begins to log to standard error.
+pub fn log(format: LogFormat, level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // Libraries speak up only when something is wrong.
+    let filter = EnvFilter::new(format!("warn,mailkeep={level},delivery={level}"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call, as in the demo, changes nothing.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// The folder of a configuration file.
+pub fn folder(file: &Path) -> PathBuf {
+    file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}

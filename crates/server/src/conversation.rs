@@ -1,0 +1,301 @@
+//! What one client is told: questions of its session become facts, facts become
+//! decisions, decisions become answers.
+
+mod content;
+mod recipient;
+mod sign_in;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use accounts::security::Abuse;
+use mail::{Domain, Envelope, Recipient, ReversePath, Timestamp, TraceId};
+use rules::{Decision, Facts, Moment, Outcome, Stage};
+use smtp::server::{Answer, Incident, Question};
+use smtp::{Extensions, Mechanism, Refusal, Reply};
+use tls::{Failure, Handshake};
+
+use crate::metrics::Metrics;
+use crate::server::Server;
+use crate::site::Site;
+use crate::snapshot::Snapshot;
+
+use content::Incoming;
+use sign_in::SignIn;
+
+/// The server's side of one session.
+pub struct Conversation {
+    server: Arc<Server>,
+    /// The configuration that decides; a transaction keeps the one it began under.
+    snapshot: Arc<Snapshot>,
+    site: Arc<Site>,
+    peer: SocketAddr,
+    facts: Facts,
+    extended: bool,
+    sign_in: SignIn,
+    transaction: Option<Transaction>,
+}
+
+/// A mail transaction under way.
+struct Transaction {
+    trace: TraceId,
+    recipients: Vec<rules::RecipientFacts>,
+    incoming: Incoming,
+}
+
+impl Conversation {
+    /// A conversation with a client that has just connected.
+    pub fn new(server: Arc<Server>, site: Arc<Site>, peer: SocketAddr) -> Self {
+        let snapshot = server.snapshot();
+        let facts = Facts {
+            now: Some(Moment(Timestamp::now())),
+            listener: Some(site.name.clone()),
+            client_ip: Some(peer.ip()),
+            ..Facts::default()
+        };
+        let sign_in = SignIn::default();
+        Self { server, snapshot, site, peer, facts, extended: false, sign_in, transaction: None }
+    }
+
+    /// Answers a question of the session.
+    pub async fn answer(&mut self, question: Question) -> Answer {
+        match question {
+            Question::Connect => self.connect().await,
+            Question::Hello { name, extended } => self.hello(name, extended),
+            Question::AuthStart { mechanism, initial } => {
+                self.sign_in_start(mechanism, initial).await
+            }
+            Question::AuthContinue(response) => self.sign_in_continue(response).await,
+            Question::Mail { envelope, declared_octets: _ } => self.mail(&envelope),
+            Question::Rcpt(recipient) => self.rcpt(recipient).await,
+            Question::Data => self.data(),
+            Question::Commit(commit) => self.commit(*commit).await,
+            Question::Vrfy(_) => Answer::Yes,
+        }
+    }
+
+    /// A piece of content.
+    pub fn content(&mut self, piece: &[u8]) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.incoming.take(piece);
+        }
+    }
+
+    /// The transaction is over without a message.
+    pub fn reset(&mut self) {
+        self.transaction = None;
+        self.facts.sender = None;
+    }
+
+    /// The connection is under TLS now. What was said before is not believed (RFC 3207
+    /// section 4.2).
+    pub fn encrypted(&mut self, handshake: Handshake) {
+        Metrics::count(&self.server.metrics.handshakes, &handshake.version.to_string());
+        self.facts.helo = None;
+        self.facts.authenticated = None;
+        self.facts.tls = Some(Box::new(handshake));
+        self.sign_in = SignIn::default();
+        self.reset();
+    }
+
+    /// The handshake failed.
+    pub fn handshake_failed(&self, failure: &Failure) {
+        Metrics::count(&self.server.metrics.handshakes, "failed");
+        tracing::info!(ip = %self.peer.ip(), listener = %self.site.name, %failure, "TLS handshake failed");
+    }
+
+    /// Something the security log should know.
+    pub fn incident(&self, incident: Incident) {
+        let abuse = match incident {
+            Incident::StartTlsInjection | Incident::EarlyTalker => Some(Abuse::Pipelining),
+            Incident::Abuse => Some(Abuse::RcptScan),
+            Incident::HttpClient
+            | Incident::ContentLineEnding
+            | Incident::Endless
+            | Incident::AuthFailures => None,
+        };
+        let (ip, service) = (self.peer.ip(), self.site.service());
+        match abuse {
+            Some(abuse) => tracing::warn!(
+                target: "mailkeep", "{}", accounts::security::abuse_line(ip, service, abuse)),
+            None => tracing::warn!(%ip, service, incident = incident.name(), "incident"),
+        }
+    }
+
+    async fn connect(&mut self) -> Answer {
+        if self.snapshot.asks_for_client_names {
+            self.facts.client_name = self.server.confirmed_name(self.peer.ip()).await;
+        }
+        let decision = self.snapshot.policy.decide(&self.facts, Stage::Connect);
+        match self.refusal(&decision) {
+            Some(refusal) => Answer::Refuse(Refusal { close: true, ..refusal }),
+            None => Answer::Yes,
+        }
+    }
+
+    fn hello(&mut self, name: String, extended: bool) -> Answer {
+        self.snapshot = self.server.snapshot();
+        self.facts.helo = Some(name);
+        self.extended = extended;
+        let decision = self.snapshot.policy.decide(&self.facts, Stage::Hello);
+        match self.refusal(&decision) {
+            Some(refusal) => Answer::Refuse(refusal),
+            None => Answer::Offer(self.offer(&decision)),
+        }
+    }
+
+    /// What is offered to the client as the connection is now.
+    fn offer(&self, decision: &Decision) -> Extensions {
+        let under_tls = self.facts.tls.is_some();
+        let mut offer = self.site.offer.clone();
+        offer.starttls =
+            !under_tls && self.site.offers_starttls() && decision.settings.offers_starttls();
+        offer.auth = match decision.settings.sign_in(under_tls) {
+            rules::SignIn::Off => Vec::new(),
+            rules::SignIn::Mechanisms(_) if !self.site.allows_sign_in() => Vec::new(),
+            rules::SignIn::Mechanisms(chosen) => mechanisms(chosen),
+        };
+        offer
+    }
+
+    fn mail(&mut self, envelope: &Envelope) -> Answer {
+        self.snapshot = self.server.snapshot();
+        self.reset();
+        if self.site.requires_sign_in() && self.facts.authenticated.is_none() {
+            return Answer::Refuse(Refusal::new(Reply::new(530, 7, 0, "Authentication required")));
+        }
+        self.facts.sender = Some(envelope.reverse_path.clone());
+        self.facts.authenticated = self.sign_in.identity().map(str::to_owned);
+        let decision = self.snapshot.policy.decide(&self.facts, Stage::Mail);
+        if let Some(refusal) = self.refusal(&decision) {
+            self.note_refusal(&decision, &refusal, None);
+            return Answer::Refuse(refusal);
+        }
+        self.transaction = Some(Transaction {
+            trace: TraceId::generate(Timestamp::now().0),
+            recipients: Vec::new(),
+            incoming: Incoming::new(&self.server.store),
+        });
+        Answer::Yes
+    }
+
+    async fn rcpt(&mut self, recipient: Recipient) -> Answer {
+        match self.consider(&recipient).await {
+            Ok(facts) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.recipients.push(facts);
+                }
+                Answer::Yes
+            }
+            Err(refusal) => Answer::Refuse(refusal),
+        }
+    }
+
+    fn data(&mut self) -> Answer {
+        match &self.transaction {
+            Some(_) => Answer::Yes,
+            None => Answer::Refuse(Refusal::new(Reply::new(451, 3, 0, "Try again later"))),
+        }
+    }
+
+    /// The refusal a decision makes, with the rule's text.
+    fn refusal(&self, decision: &Decision) -> Option<Refusal> {
+        let response = decision.outcome.refusal()?;
+        Some(Refusal::new(Reply::new(
+            response.code,
+            response.status.subject,
+            response.status.detail,
+            response.text.clone(),
+        )))
+    }
+
+    /// Logs and counts a refusal; the evidence has it when the configuration keeps evidence.
+    fn note_refusal(&self, decision: &Decision, refusal: &Refusal, recipient: Option<&Recipient>) {
+        Metrics::count(&self.server.metrics.refused, decision.stage.word());
+        let rule = decision.by.and_then(|id| self.snapshot.policy.rule(id));
+        tracing::info!(
+            ip = %self.peer.ip(),
+            listener = %self.site.name,
+            stage = decision.stage.word(),
+            from = %self.sender(),
+            to = recipient.map(|r| r.address.to_string()),
+            rule = rule.map(|rule| rule.name.as_str()),
+            place = rule.map(|rule| rule.origin.to_string()),
+            reply = %refusal.reply.summary(),
+            "refused"
+        );
+        let event = self.refused_event(decision, refusal, recipient);
+        self.server.record_refusal(
+            self.facts.sender.clone().unwrap_or(ReversePath::Null),
+            recipient.map(|r| r.address.clone()),
+            event,
+        );
+    }
+
+    fn refused_event(
+        &self,
+        decision: &Decision,
+        refusal: &Refusal,
+        recipient: Option<&Recipient>,
+    ) -> evidence::Refused {
+        evidence::Refused {
+            origin: self.origin(false),
+            stage: decision.stage.word().to_owned(),
+            from: self.facts.sender.clone(),
+            recipient: recipient.map(|r| r.address.clone()),
+            authenticated: self.authenticated(),
+            tls: self.facts.tls.clone(),
+            reply: refusal.reply.summary(),
+            rule: decision.by.and_then(|id| self.snapshot.rule_ref(id)),
+            revision: self.snapshot.revision,
+        }
+    }
+
+    /// Where the message comes from, for the evidence.
+    fn origin(&self, smtputf8: bool) -> evidence::Origin {
+        evidence::Origin::Listener {
+            name: self.site.name.clone(),
+            port: self.site.address.port(),
+            protocol: self.protocol(smtputf8).keyword().to_owned(),
+            client: evidence::Client {
+                ip: self.peer.ip(),
+                name: self.facts.client_name.as_ref().map(Domain::to_string),
+                helo: self.facts.helo.clone(),
+            },
+        }
+    }
+
+    fn protocol(&self, smtputf8: bool) -> mail::received::Protocol {
+        mail::received::Protocol {
+            lmtp: self.site.is_lmtp(),
+            extended: self.extended,
+            smtputf8,
+            tls: self.facts.tls.is_some(),
+            authenticated: self.facts.authenticated.is_some(),
+        }
+    }
+
+    fn authenticated(&self) -> Option<evidence::Authenticated> {
+        Some(evidence::Authenticated {
+            identity: self.sign_in.identity()?.to_owned(),
+            mechanism: self.sign_in.mechanism()?.name().to_owned(),
+        })
+    }
+
+    fn sender(&self) -> String {
+        self.facts.sender.as_ref().map_or_else(String::new, ReversePath::to_string)
+    }
+}
+
+/// The mechanisms a rule names, as far as they work; all that work if it names none.
+fn mechanisms(chosen: &[Mechanism]) -> Vec<Mechanism> {
+    sign_in::WORKING
+        .into_iter()
+        .filter(|mechanism| chosen.is_empty() || chosen.contains(mechanism))
+        .collect()
+}
+
+/// Whether a decision leaves the recipient in.
+fn is_open(outcome: &Outcome) -> bool {
+    outcome.refusal().is_none()
+}

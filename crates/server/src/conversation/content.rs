@@ -1,0 +1,304 @@
+//! The message itself: taken in, judged for each recipient, made durable.
+
+use std::time::Instant;
+
+use evidence::{Decision as DecisionFacts, Promise, RuleEffect};
+use mail::header::{Header, HeaderBuffer, HeaderError};
+use mail::{Address, Timestamp};
+use rules::{Attachment, Decision, HeaderField, MessageFacts, Outcome, RecipientFacts, Stage};
+use smtp::server::{Answer, Commit};
+use smtp::{Refusal, Reply};
+use store::{Body, BodyWriter, Store, StoreError};
+
+use super::{Conversation, Transaction};
+use crate::intake::{Fate, Intake, Taken};
+use crate::message::{Changes, RefusedLate, Way};
+
+/// Content is searched for attachments only up to this size; what is larger has
+/// been refused by then, or is judged by its size.
+const SEARCH_MAX_OCTETS: u64 = 64 * 1024 * 1024;
+
+/// A message's content as it comes.
+pub(super) struct Incoming {
+    body: Option<BodyWriter>,
+    header: HeaderBuffer,
+    failure: Option<StoreError>,
+}
+
+impl Incoming {
+    pub(super) fn new(store: &Store) -> Self {
+        Self { body: Some(store.body()), header: HeaderBuffer::default(), failure: None }
+    }
+
+    /// Takes a piece. A failure of the disk is kept until the peer can be told.
+    pub(super) fn take(&mut self, piece: &[u8]) {
+        self.header.push(piece);
+        if let Some(body) = &mut self.body
+            && let Err(error) = body.write(piece)
+        {
+            self.failure = Some(error);
+            self.body = None;
+        }
+    }
+
+    fn finish(self) -> Result<(Body, HeaderBuffer), StoreError> {
+        match (self.body, self.failure) {
+            (Some(body), _) => Ok((body.finish()?, self.header)),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Err(StoreError::Closed),
+        }
+    }
+}
+
+/// What was decided for one recipient.
+struct Judged {
+    recipient: mail::Recipient,
+    facts: RecipientFacts,
+    decision: Decision,
+}
+
+impl Conversation {
+    pub(super) async fn commit(&mut self, commit: Commit) -> Answer {
+        let began = Instant::now();
+        let answer = match self.transaction.take() {
+            Some(transaction) => self.judge(transaction, commit).await,
+            None => Answer::Refuse(try_again()),
+        };
+        self.facts.sender = None;
+        self.facts.message = None;
+        self.facts.recipient_count = None;
+        self.server.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
+        answer
+    }
+
+    async fn judge(&mut self, transaction: Transaction, commit: Commit) -> Answer {
+        let Transaction { trace, recipients, incoming } = transaction;
+        let (body, header) = match incoming.finish() {
+            Ok(finished) => finished,
+            Err(error) => return Answer::Refuse(self.not_stored(&error)),
+        };
+        let snapshot = std::sync::Arc::clone(&self.snapshot);
+        let header = match header.header() {
+            Ok(header) => header,
+            Err(error) => return Answer::Refuse(self.bad_header(&error)),
+        };
+        if let Some(refusal) = self.loops_or_oversized(&header) {
+            return Answer::Refuse(refusal);
+        }
+        self.facts.recipient_count = u32::try_from(recipients.len()).ok();
+        self.facts.message = Some(self.message_facts(&header, &body).await);
+        let judged: Vec<Judged> = commit
+            .envelope
+            .recipients
+            .iter()
+            .cloned()
+            .zip(recipients)
+            .map(|(recipient, facts)| {
+                self.facts.recipient = Some(facts.clone());
+                let decision = snapshot.policy.decide(&self.facts, Stage::Data);
+                Judged { recipient, facts, decision }
+            })
+            .collect();
+        self.facts.recipient = None;
+        let refusals: Vec<Option<Refusal>> =
+            judged.iter().map(|judged| self.refusal(&judged.decision)).collect();
+        for (judged, refusal) in judged.iter().zip(&refusals) {
+            if let Some(refusal) = refusal {
+                self.note_refusal(&judged.decision, refusal, Some(&judged.recipient));
+            }
+        }
+        if let Some(Some(first)) = refusals.iter().find(|refusal| refusal.is_some())
+            && refusals.iter().all(Option::is_some)
+        {
+            return Answer::Refuse(first.clone());
+        }
+        let fates = self.fates(&judged);
+        let intake = Intake {
+            trace,
+            received: Timestamp::now(),
+            snapshot: &snapshot,
+            facts: &self.facts,
+            envelope: &commit.envelope,
+            header: &header,
+            body,
+            is_submission: self.site.is_submission(),
+            origin: self.origin(commit.envelope.smtputf8),
+            protocol: self.protocol(commit.envelope.smtputf8),
+            authenticated: self.authenticated(),
+            decision: self.decision_facts(&judged),
+            fates,
+        };
+        match intake.accept(&self.server).await {
+            Ok(Taken { id }) if self.site.is_lmtp() => Answer::PerRecipient(
+                refusals
+                    .into_iter()
+                    .map(|refusal| refusal.map_or_else(|| Ok(id.clone()), Err))
+                    .collect(),
+            ),
+            Ok(Taken { id }) => Answer::Accepted(id),
+            Err(error) => Answer::Refuse(self.not_stored(&error)),
+        }
+    }
+
+    /// What becomes of each recipient, and of those that rules add.
+    fn fates(&self, judged: &[Judged]) -> Vec<Fate> {
+        let mut fates = Vec::with_capacity(judged.len());
+        let mut added: Vec<(Address, &Decision)> = Vec::new();
+        for Judged { recipient, facts, decision } in judged {
+            let rule = decision.by.and_then(|id| self.snapshot.rule_ref(id));
+            let way = Way { changes: Changes::of(&decision.settings), ..Way::default() };
+            let mut fate = Fate::deliver(recipient.clone(), facts.is_local, way, rule);
+            match &decision.outcome {
+                Outcome::Continue | Outcome::Accept => {
+                    if let Some(redirect) = &decision.settings.redirect {
+                        fate.redirect((*redirect.value).clone(), &self.server);
+                    }
+                }
+                // LMTP tells the client by its own reply to each recipient.
+                Outcome::Reject(_) | Outcome::Defer(_) if self.site.is_lmtp() => continue,
+                Outcome::Reject(response) => {
+                    fate.way.refused = Some(RefusedLate::from(&**response));
+                }
+                // The others are taken, and there is no reply for one alone: the
+                // sender is told by a notice.
+                Outcome::Defer(response) => {
+                    fate.way.refused = Some(RefusedLate::from(&**response));
+                }
+                Outcome::Discard => fate.discard(),
+                Outcome::Quarantine(reason) => fate.quarantine(reason),
+            }
+            if decision.outcome.refusal().is_none() {
+                for address in &decision.settings.add_recipients {
+                    if !added.iter().any(|(known, _)| *known == *address.value) {
+                        added.push(((*address.value).clone(), decision));
+                    }
+                }
+            }
+            fates.push(fate);
+        }
+        for (address, decision) in added {
+            let rule = decision.settings.add_recipients.iter().find(|a| *a.value == address);
+            let rule = rule.and_then(|chosen| self.snapshot.rule_ref(chosen.by));
+            fates.push(Fate::added(address, rule, &self.server));
+        }
+        fates
+    }
+
+    /// The rules that did something, for the evidence.
+    fn decision_facts(&self, judged: &[Judged]) -> DecisionFacts {
+        let policy = &self.snapshot.policy;
+        let mut rules: Vec<RuleEffect> = Vec::new();
+        for Judged { decision, .. } in judged {
+            for id in decision.trace.matched().filter(|id| policy.is_written(*id)) {
+                let (Some(rule), Some(written)) = (self.snapshot.rule_ref(id), policy.rule(id)) else {
+                    continue;
+                };
+                if rules.iter().any(|known| known.rule == rule) {
+                    continue;
+                }
+                let effects: Vec<String> =
+                    written.then.iter().map(|statement| statement.action.to_string()).collect();
+                rules.push(RuleEffect {
+                    rule,
+                    stage: decision.stage.word().to_owned(),
+                    effect: effects.join("; "),
+                });
+            }
+        }
+        let verdict = judged.first().map_or("accept", |judged| verdict_word(&judged.decision));
+        DecisionFacts { revision: self.snapshot.revision, rules, verdict: verdict.to_owned() }
+    }
+
+    async fn message_facts(&self, header: &Header<'_>, body: &Body) -> MessageFacts {
+        let headers = if self.snapshot.asks_for_headers {
+            header
+                .fields()
+                .map(|field| HeaderField { name: field.name().to_owned(), value: field.text() })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let attachments = if self.snapshot.asks_for_attachments {
+            self.attachments(body).await
+        } else {
+            Vec::new()
+        };
+        let subject = header.first("Subject").map(|_| header.subject());
+        MessageFacts { size_octets: body.len_octets(), subject, headers, attachments }
+    }
+
+    async fn attachments(&self, body: &Body) -> Vec<Attachment> {
+        let content = match body.in_memory() {
+            Some(content) => content,
+            None => match self.server.store.reader_of(body).read_all(SEARCH_MAX_OCTETS).await {
+                Ok(content) => content,
+                Err(error) => {
+                    tracing::warn!(%error, "a message could not be searched for attachments");
+                    return Vec::new();
+                }
+            },
+        };
+        crate::intake::attachments(&content)
+    }
+
+    fn loops_or_oversized(&self, header: &Header<'_>) -> Option<Refusal> {
+        let limits = &self.site.listener().limits;
+        let hops = header.received_count();
+        if hops > *limits.received_hops as usize {
+            let text = format!("This message has passed {hops} servers and seems to go in circles");
+            return Some(Refusal::new(Reply::new(554, 4, 6, text)));
+        }
+        let octets = header.as_bytes().len() as u64;
+        (octets > *limits.header).then(|| {
+            let text = format!("The header has {octets} octets, more than the {} allowed", *limits.header);
+            Refusal::new(Reply::new(552, 3, 4, text))
+        })
+    }
+
+    fn bad_header(&self, error: &HeaderError) -> Refusal {
+        tracing::info!(ip = %self.peer.ip(), %error, "refused for its header");
+        Refusal::new(Reply::new(554, 6, 0, format!("The header cannot be read: {error}")))
+    }
+
+    fn not_stored(&self, error: &StoreError) -> Refusal {
+        tracing::error!(ip = %self.peer.ip(), %error, "a message was not stored");
+        if error.is_full() {
+            return Refusal::new(Reply::new(452, 3, 1, "Out of disk space, try again later"));
+        }
+        match error {
+            StoreError::TooMuch { .. } => {
+                Refusal::new(Reply::new(452, 5, 3, "Too many destinations, send to fewer at a time"))
+            }
+            StoreError::Full(_)
+            | StoreError::InUse { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::BodyDamaged { .. }
+            | StoreError::NotFound(_)
+            | StoreError::NotLeased { .. }
+            | StoreError::Duplicate(_)
+            | StoreError::Io { .. }
+            | StoreError::Database { .. }
+            | StoreError::Closed => try_again(),
+        }
+    }
+}
+
+fn try_again() -> Refusal {
+    Refusal::new(Reply::new(451, 3, 0, "Try again later"))
+}
+
+/// The verdict in a word, as the evidence has it.
+fn verdict_word(decision: &Decision) -> &'static str {
+    match &decision.outcome {
+        Outcome::Continue | Outcome::Accept => "accept",
+        Outcome::Reject(_) | Outcome::Defer(_) => "refuse",
+        Outcome::Discard => "discard",
+        Outcome::Quarantine(_) => "quarantine",
+    }
+}
+
+/// A recipient's line in the evidence.
+pub(crate) fn promise(address: Address, verdict: &str, rule: Option<evidence::RuleRef>) -> Promise {
+    Promise { address, verdict: verdict.to_owned(), rule }
+}

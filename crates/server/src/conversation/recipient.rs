@@ -1,0 +1,56 @@
+//! Whether a recipient is taken.
+
+use mail::Recipient;
+use rules::{AccountKind, RecipientFacts, Stage};
+use smtp::{Refusal, Reply};
+
+use super::{Conversation, is_open};
+
+impl Conversation {
+    /// Asks the rules, the directory and what is known of the way out.
+    pub(super) async fn consider(&mut self, recipient: &Recipient) -> Result<RecipientFacts, Refusal> {
+        let resolution = self.server.accounts.directory().resolve(&recipient.address);
+        let account = match &resolution {
+            accounts::Resolution::Account { .. } | accounts::Resolution::Disabled(_) => {
+                Some(AccountKind::Mailbox)
+            }
+            accounts::Resolution::Alias { .. } | accounts::Resolution::CatchAll { .. } => {
+                Some(AccountKind::Alias)
+            }
+            accounts::Resolution::AnyRecipient
+            | accounts::Resolution::NoSuchUser
+            | accounts::Resolution::NotOurs => None,
+        };
+        let facts = RecipientFacts {
+            address: recipient.address.clone(),
+            is_local: resolution.is_ours(),
+            account,
+        };
+        self.facts.recipient = Some(facts.clone());
+        let decision = self.snapshot.policy.decide(&self.facts, Stage::Rcpt);
+        self.facts.recipient = None;
+        if let Some(refusal) = self.refusal(&decision) {
+            self.note_refusal(&decision, &refusal, Some(recipient));
+            return Err(refusal);
+        }
+        if let Some((code, status, text)) = resolution.refusal() {
+            return Err(Refusal::new(Reply::new(code, status.subject, status.detail, text)));
+        }
+        if !facts.is_local
+            && self.site.is_submission()
+            && is_open(&decision.outcome)
+            && let Some(refusal) = self.known_impossible(recipient).await
+        {
+            self.note_refusal(&decision, &refusal, Some(recipient));
+            return Err(refusal);
+        }
+        Ok(facts)
+    }
+
+    /// Refuses on submission what a look at the partner has lately shown to be
+    /// impossible: no TLS where Force Encrypt or a rule demands it.
+    async fn known_impossible(&self, recipient: &Recipient) -> Option<Refusal> {
+        let known = self.server.known_shortfall(&self.snapshot, &self.facts, recipient).await?;
+        Some(Refusal::new(Reply::new(550, 7, 10, known)))
+    }
+}

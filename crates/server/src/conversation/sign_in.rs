@@ -1,0 +1,109 @@
+//! Signing in: the exchange a client began, and its outcome.
+
+use accounts::sasl::{self, Exchange, Failure, Step};
+use accounts::security;
+use mail::Timestamp;
+use smtp::server::Answer;
+use smtp::{Mechanism, Refusal, Reply, Secret};
+
+use super::Conversation;
+use crate::metrics::Metrics;
+
+/// The mechanisms that work, the best first.
+pub(super) const WORKING: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+
+/// How far a client is with signing in.
+#[derive(Default)]
+pub(super) struct SignIn {
+    under_way: Option<(Mechanism, Box<dyn Exchange>)>,
+    done: Option<(Mechanism, String)>,
+}
+
+impl SignIn {
+    /// The account the client signed in to.
+    pub(super) fn identity(&self) -> Option<&str> {
+        self.done.as_ref().map(|(_, identity)| identity.as_str())
+    }
+
+    /// By which mechanism.
+    pub(super) fn mechanism(&self) -> Option<Mechanism> {
+        self.done.as_ref().map(|(mechanism, _)| *mechanism)
+    }
+}
+
+impl Conversation {
+    pub(super) async fn sign_in_start(
+        &mut self,
+        mechanism: Mechanism,
+        initial: Option<Secret>,
+    ) -> Answer {
+        match sasl::begin(mechanism.name()) {
+            Ok(mut exchange) => {
+                let step = exchange.step(initial.as_ref().map(Secret::expose));
+                self.sign_in_step(mechanism, exchange, step).await
+            }
+            Err(failure) => refuse(failure),
+        }
+    }
+
+    pub(super) async fn sign_in_continue(&mut self, response: Secret) -> Answer {
+        match self.sign_in.under_way.take() {
+            Some((mechanism, mut exchange)) => {
+                let step = exchange.step(Some(response.expose()));
+                self.sign_in_step(mechanism, exchange, step).await
+            }
+            None => refuse(Failure::Malformed),
+        }
+    }
+
+    /// The exchange is over without a result.
+    pub fn sign_in_abandoned(&mut self) {
+        self.sign_in.under_way = None;
+    }
+
+    async fn sign_in_step(
+        &mut self,
+        mechanism: Mechanism,
+        mut exchange: Box<dyn Exchange>,
+        mut step: Step,
+    ) -> Answer {
+        let mut user = String::new();
+        loop {
+            match step {
+                Step::Challenge(challenge) => {
+                    self.sign_in.under_way = Some((mechanism, exchange));
+                    return Answer::Challenge(challenge);
+                }
+                Step::Ask(question) => {
+                    let accounts = &self.server.accounts;
+                    let judged = accounts.judge(question, self.peer.ip(), Timestamp::now()).await;
+                    tokio::time::sleep(judged.delay).await;
+                    user = judged.user;
+                    step = exchange.answer(judged.finding);
+                }
+                Step::Done(authenticated) => {
+                    let identity = authenticated.address().to_string();
+                    Metrics::count(&self.server.metrics.sign_ins, "done");
+                    tracing::info!(ip = %self.peer.ip(), listener = %self.site.name, %identity,
+                        mechanism = mechanism.name(), "signed in");
+                    self.sign_in.done = Some((mechanism, identity.clone()));
+                    self.facts.authenticated = Some(identity.clone());
+                    return Answer::Authenticated { identity };
+                }
+                Step::Failed(failure) => {
+                    Metrics::count(&self.server.metrics.sign_ins, failure.word());
+                    if failure.counts() || failure == Failure::LockedOut {
+                        tracing::warn!(target: "mailkeep", "{}", security::security_line(
+                            self.peer.ip(), self.site.service(), &user, failure));
+                    }
+                    return refuse(failure);
+                }
+            }
+        }
+    }
+}
+
+fn refuse(failure: Failure) -> Answer {
+    let (code, status, text) = failure.reply();
+    Answer::Refuse(Refusal::new(Reply::new(code, status.subject, status.detail, text)))
+}

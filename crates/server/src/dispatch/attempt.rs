@@ -1,0 +1,403 @@
+//! One attempt at one entry, from its record to its settlement.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use delivery::{Approach, Attempt, Cause, Content, Job, Outcome, Route, Stored};
+use mail::header::Header;
+use mail::{Domain, Envelope, Status, Timestamp};
+use mail::dsn::{Reason, Shortfall};
+use queue::{DoubleBounce, QueuedRecipient, Subject, Trouble, transition};
+use rules::settings::Settings;
+use rules::{RecipientFacts, Stage};
+use store::{BlobId, BodyReader, Store};
+
+use super::{Source, Work, report, route, schedule};
+use crate::message::Way;
+use crate::metrics::Metrics;
+use crate::notices;
+use crate::server::Server;
+use crate::snapshot::Snapshot;
+
+/// Bodies up to this size are held in memory while they are sent; larger ones are read
+/// from the store piece by piece.
+const IN_MEMORY_MAX_OCTETS: u64 = 256 * 1024;
+
+/// Recipients of an entry that go the same way under the same settings.
+struct Part {
+    domain: Domain,
+    route: Route,
+    settings: Settings,
+    places: Vec<usize>,
+}
+
+/// What one part's attempt came to, for the evidence.
+pub(super) struct Tried {
+    pub(super) route: Route,
+    pub(super) attempt: Attempt,
+    pub(super) recipients: Vec<mail::Address>,
+}
+
+/// Attempts `work` and settles it.
+///
+/// # Errors
+///
+/// When the store fails: the lease then runs out and the entry is tried again.
+pub(super) async fn run(server: &Arc<Server>, work: Work) -> Result<()> {
+    let snapshot = server.snapshot();
+    let recipients = queue::decode(&work.recipients)?;
+    let way: Way = match &work.route {
+        Some(json) => serde_json::from_slice(json).context("its way cannot be read")?,
+        None => Way::default(),
+    };
+    let (outcomes, tried) = match &way.refused {
+        Some(refused) => {
+            let reason = Reason::Rule(refused.text.clone());
+            let trouble = Trouble::new(refused.status, reason, refused.text.clone());
+            (vec![queue::Outcome::Permanent(trouble); recipients.len()], Vec::new())
+        }
+        None => attempt(server, &snapshot, &work, &way, &recipients).await?,
+    };
+    settle(server, &snapshot, work, &recipients, &outcomes, &tried).await
+}
+
+async fn attempt(
+    server: &Arc<Server>,
+    snapshot: &Arc<Snapshot>,
+    work: &Work,
+    way: &Way,
+    recipients: &[QueuedRecipient],
+) -> Result<(Vec<queue::Outcome>, Vec<Tried>)> {
+    let content = content(&server.store, work, way).await?;
+    let untried = queue::Outcome::NotTried { again_after: std::time::Duration::ZERO };
+    let mut outcomes = vec![untried; recipients.len()];
+    let mut tried = Vec::new();
+    let now = Timestamp::now();
+    for part in parts(snapshot, work, way, recipients, &mut outcomes) {
+        let envelope = envelope(&work.record.envelope, &part, recipients);
+        let require_tls = envelope.require_tls;
+        let asked = Arc::clone(snapshot);
+        let settings = part.settings;
+        let demander = move |approach: &Approach<'_>| {
+            route::demands(&asked, &settings, require_tls, approach, now)
+        };
+        let job = Job { domain: part.domain, route: part.route, envelope, content: content.clone() };
+        let attempt = snapshot.agent.attempt(&job, &demander).await;
+        for (place, outcome) in part.places.iter().zip(&attempt.outcomes) {
+            if let Some(slot) = outcomes.get_mut(*place) {
+                *slot = meant(outcome, &attempt, &job.domain);
+            }
+        }
+        learn(server, &job.domain, &attempt).await;
+        let addresses = part.places.iter().filter_map(|place| recipients.get(*place));
+        tried.push(Tried {
+            recipients: addresses.map(|queued| queued.recipient.address.clone()).collect(),
+            route: job.route,
+            attempt,
+        });
+    }
+    Ok((outcomes, tried))
+}
+
+/// Divides the recipients by route and settings. A recipient that has no route gets its
+/// fate here.
+fn parts(
+    snapshot: &Snapshot,
+    work: &Work,
+    way: &Way,
+    recipients: &[QueuedRecipient],
+    outcomes: &mut [queue::Outcome],
+) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut facts = work.record.facts.clone();
+    for (place, queued) in recipients.iter().enumerate() {
+        let address = &queued.recipient.address;
+        let domain = address.domain();
+        facts.recipient = Some(RecipientFacts {
+            address: address.clone(),
+            is_local: snapshot.is_ours(domain),
+            account: None,
+        });
+        let settings = snapshot.policy.decide(&facts, Stage::Relay).settings;
+        match route::choose(snapshot, &settings, domain, way.by.as_deref()) {
+            Ok(route) => {
+                let same = |part: &&mut Part| {
+                    part.domain == *domain && part.route == route && part.settings == settings
+                };
+                match parts.iter_mut().find(same) {
+                    Some(part) => part.places.push(place),
+                    None => parts.push(Part {
+                        domain: domain.clone(),
+                        route,
+                        settings,
+                        places: vec![place],
+                    }),
+                }
+            }
+            Err(error) => {
+                if let Some(slot) = outcomes.get_mut(place) {
+                    *slot = no_route(&error);
+                }
+            }
+        }
+    }
+    parts
+}
+
+/// A mistake of the configuration is mended, so the message waits.
+fn no_route(error: &anyhow::Error) -> queue::Outcome {
+    tracing::error!(error = format!("{error:#}"), "a message has no route");
+    let text = "This server is not set up to send this message at the moment";
+    let reason = Reason::Other(text.to_owned());
+    queue::Outcome::Temporary(Trouble::new(Status::new(4, 3, 5), reason, text))
+}
+
+fn envelope(original: &Envelope, part: &Part, recipients: &[QueuedRecipient]) -> Envelope {
+    let recipients = part.places.iter().filter_map(|place| recipients.get(*place));
+    Envelope {
+        recipients: recipients.map(|queued| queued.recipient.clone()).collect(),
+        ..original.clone()
+    }
+}
+
+/// What an attempt's outcome means to the queue.
+fn meant(outcome: &Outcome, attempt: &Attempt, domain: &Domain) -> queue::Outcome {
+    match outcome {
+        Outcome::Delivered(delivered) => queue::Outcome::Delivered(queue::Delivered {
+            onward: match delivered.onward {
+                delivery::Onward::WithDsn => queue::Onward::WithDsn,
+                delivery::Onward::Relayed => queue::Onward::Relayed,
+                delivery::Onward::Final => queue::Onward::Final,
+            },
+            host: Some(delivered.host.clone()),
+            reply: delivered.reply.as_ref().map(ToString::to_string),
+        }),
+        Outcome::Temporary(trouble) => queue::Outcome::Temporary(told(trouble, attempt, domain)),
+        Outcome::Permanent(trouble) => queue::Outcome::Permanent(told(trouble, attempt, domain)),
+    }
+}
+
+/// A trouble in the terms that the sender is told.
+fn told(trouble: &delivery::Trouble, attempt: &Attempt, domain: &Domain) -> Trouble {
+    let verdict = attempt
+        .contacts
+        .iter()
+        .rev()
+        .find_map(|contact| contact.verdict.as_deref().filter(|verdict| !verdict.is_met()));
+    let reason = match (trouble.cause, verdict) {
+        // The sender must hear who demands what, and what was found.
+        (Cause::Protection, Some(verdict)) => Reason::Protection(Shortfall {
+            domain: domain.clone(),
+            demanded: demanded(verdict),
+            demanded_by: verdict.because(),
+            found: trouble.text.clone(),
+        }),
+        (_, _) if trouble.reply.is_some() => Reason::Refused,
+        (Cause::Dns, _) if !trouble.status.is_temporary() => Reason::NoSuchDomain,
+        (Cause::Dns | Cause::Connect | Cause::Session, _) => {
+            Reason::Unreachable(trouble.text.clone())
+        }
+        (
+            Cause::Protection
+            | Cause::Loop
+            | Cause::Egress
+            | Cause::SignIn
+            | Cause::Refused
+            | Cause::Unfit
+            | Cause::Content
+            | Cause::Disk
+            | Cause::Throttled,
+            _,
+        ) => Reason::Other(trouble.text.clone()),
+    };
+    let subject =
+        if trouble.cause == Cause::Protection { Subject::Protection } else { Subject::Other };
+    Trouble {
+        subject,
+        host: trouble.host.clone(),
+        reply: trouble.reply.as_ref().map(ToString::to_string),
+        retry_after: trouble.retry_after_ms.map(std::time::Duration::from_millis),
+        ..Trouble::new(trouble.status, reason, trouble.text.clone())
+    }
+}
+
+/// What a verdict demanded, in words for the sender.
+fn demanded(verdict: &tls::Verdict) -> String {
+    match verdict.demands.joined().level {
+        tls::Level::Authenticated => "an encrypted connection to a verified server".to_owned(),
+        tls::Level::None | tls::Level::Opportunistic | tls::Level::Encrypted => {
+            "an encrypted connection".to_owned()
+        }
+    }
+}
+
+/// Keeps what the attempt showed about the partner, for the next recipient at RCPT.
+async fn learn(server: &Server, domain: &Domain, attempt: &Attempt) {
+    let shortfall = attempt.outcomes.iter().find_map(|outcome| match outcome {
+        Outcome::Permanent(trouble) if trouble.cause == Cause::Protection => {
+            Some(&trouble.text)
+        }
+        Outcome::Permanent(_) | Outcome::Temporary(_) | Outcome::Delivered(_) => None,
+    });
+    let Some(text) = shortfall else { return };
+    if let Err(error) = server.remember_shortfall(domain, text).await {
+        tracing::warn!(%error, "what was found about a partner was not kept");
+    }
+}
+
+/// Writes what follows from the attempt, in one transaction with its evidence.
+async fn settle(
+    server: &Arc<Server>,
+    snapshot: &Arc<Snapshot>,
+    work: Work,
+    recipients: &[QueuedRecipient],
+    outcomes: &[queue::Outcome],
+    tried: &[Tried],
+) -> Result<()> {
+    let at = Timestamp::now();
+    let entry = queue::Entry {
+        reverse_path: &work.reverse_path,
+        received: work.received,
+        expires: work.expires,
+        attempts: work.attempts,
+        recipients,
+    };
+    let schedule = schedule(&snapshot.config);
+    let bounces = DoubleBounce::default();
+    let followed = transition(&schedule, &bounces, &entry, outcomes, at, fastrand::u32(..));
+    let notices = notices::compose(server, snapshot, &work, &followed, at).await?;
+    let evidence = if server.keeps_evidence() {
+        report::evidence(&work, tried, &followed, notices.first().map(|notice| notice.trace), at)
+    } else {
+        Vec::new()
+    };
+    report::log(server, &work, tried, &followed);
+    for ended in &followed.ended {
+        Metrics::count(&server.metrics.ended, ended.ending.word());
+    }
+    let notified = !notices.is_empty();
+    let settle = queue::settle(work.lease, &followed, at, evidence, notices)?;
+    server.store.settle(settle).await?;
+    if notified || !followed.remaining.is_empty() {
+        server.dispatcher.wake();
+    }
+    Ok(())
+}
+
+/// The message as it leaves: our fields, then what was stored, with the changes its rules
+/// asked for.
+async fn content(store: &Store, work: &Work, way: &Way) -> Result<Content> {
+    let head = &work.record.head;
+    let whole = match &work.content {
+        Source::Memory(bytes) => Some(bytes.clone()),
+        Source::Stored(blob, octets) if *octets <= IN_MEMORY_MAX_OCTETS => {
+            Some(store.read_body(*blob).await?.read_all(IN_MEMORY_MAX_OCTETS).await?)
+        }
+        Source::Stored(..) => None,
+    };
+    if let Some(whole) = whole {
+        if way.changes.is_empty() {
+            return Ok(Content::in_memory(head.clone(), whole));
+        }
+        let (changed, from) = way.changes.apply(&Header::scan(&whole)?)?;
+        return Ok(Content::in_memory(joined(head, &changed), whole.slice(from..)));
+    }
+    let Source::Stored(blob, octets) = work.content else {
+        anyhow::bail!("a message in memory has no content");
+    };
+    let (head, from) = if way.changes.is_empty() {
+        (Bytes::from(head.clone()), 0)
+    } else {
+        let first = first_octets(store, blob).await?;
+        let (changed, from) = way.changes.apply(&Header::scan(&first)?)?;
+        (joined(head, &changed), from)
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let from = from as u64;
+    let cursor = Mutex::new(None);
+    let stored = InStore { store: store.clone(), blob, from, octets, runtime, cursor };
+    Ok(tokio::task::spawn_blocking(move || Content::stored(head, Arc::new(stored))).await??)
+}
+
+fn joined(head: &str, changed: &[u8]) -> Bytes {
+    let mut all = Vec::with_capacity(head.len() + changed.len());
+    all.extend_from_slice(head.as_bytes());
+    all.extend_from_slice(changed);
+    all.into()
+}
+
+/// As much of a stored body as holds its header.
+pub(crate) async fn first_octets(store: &Store, blob: BlobId) -> Result<Vec<u8>> {
+    let mut reader = store.read_body(blob).await?;
+    let mut first = Vec::new();
+    while first.len() <= mail::header::HEADER_MAX_OCTETS {
+        match reader.next_part().await? {
+            Some(part) => first.extend_from_slice(&part),
+            None => break,
+        }
+    }
+    Ok(first)
+}
+
+/// A body in the store, from one place on.
+struct InStore {
+    store: Store,
+    blob: BlobId,
+    from: u64,
+    octets: u64,
+    runtime: tokio::runtime::Handle,
+    cursor: Mutex<Option<Cursor>>,
+}
+
+/// Where reading has come to. Reads follow each other, so one reader serves many.
+struct Cursor {
+    reader: BodyReader,
+    part: Bytes,
+    at: u64,
+}
+
+impl Stored for InStore {
+    fn octets(&self) -> u64 {
+        self.octets.saturating_sub(self.from)
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.from + offset;
+        self.runtime.block_on(self.read(&mut cursor, wanted, out))
+    }
+}
+
+impl InStore {
+    async fn read(
+        &self,
+        cursor: &mut Option<Cursor>,
+        wanted: u64,
+        out: &mut [u8],
+    ) -> io::Result<usize> {
+        let mut here = match cursor.take() {
+            Some(here) if here.at <= wanted => here,
+            Some(_) | None => {
+                let reader = self.store.read_body(self.blob).await.map_err(io::Error::other)?;
+                Cursor { reader, part: Bytes::new(), at: 0 }
+            }
+        };
+        loop {
+            let skip = wanted - here.at;
+            if skip < here.part.len() as u64 {
+                let from = &here.part[skip as usize..];
+                let read = from.len().min(out.len());
+                out[..read].copy_from_slice(&from[..read]);
+                *cursor = Some(here);
+                return Ok(read);
+            }
+            here.at += here.part.len() as u64;
+            match here.reader.next_part().await.map_err(io::Error::other)? {
+                Some(part) => here.part = part,
+                None => return Ok(0),
+            }
+        }
+    }
+}
