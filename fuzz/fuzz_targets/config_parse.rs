@@ -16,9 +16,10 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(config::format::format(&once).as_ref(), Ok(&once));
         assert!(config::diff::statements(text, &once).is_empty());
     }
-    if let Ok(twin) = config::json::export(text) {
-        if let Ok(back) = config::json::import(&twin) {
-            assert_eq!(config::json::export(&back).as_ref(), Ok(&twin));
-        }
+    if outcome.config.is_some() {
+        let twin = config::json::export(text).expect("a configuration has a twin");
+        let back = config::json::import(&twin).expect("and the twin a text");
+        assert_eq!(config::json::export(&back).as_ref(), Ok(&twin));
+        assert!(config::parse(&back).config.is_some());
     }
 });

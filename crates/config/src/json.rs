@@ -333,7 +333,7 @@ impl Writer {
 
     fn word(&self, value: &Value) -> Result<String, ImportError> {
         match value {
-            Value::String(text) if text.chars().any(char::is_control) => {
+            Value::String(text) if text.chars().any(|c| c.is_control() && c != '\t') => {
                 Err(self.wrong("a word cannot hold a line end or control character"))
             }
             Value::String(text) => Ok(quote(text)),
