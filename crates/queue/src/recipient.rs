@@ -10,7 +10,7 @@ pub struct QueuedRecipient {
     #[serde(flatten)]
     pub recipient: Recipient,
     /// What the sender was told so far.
-    #[serde(default, skip_serializing_if = "Told::is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub told: Told,
     /// What stood in the way last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,10 +22,10 @@ pub struct QueuedRecipient {
 #[serde(default)]
 pub struct Told {
     /// That protection is not to be had so far.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     pub protection: bool,
     /// That the message is delayed.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     pub delay: bool,
 }
 
@@ -47,15 +47,9 @@ impl QueuedRecipient {
     }
 }
 
-impl Told {
-    fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
+/// Left out where it says nothing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The recipients of an entry as they are kept, with the version of the form.

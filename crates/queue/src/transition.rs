@@ -321,10 +321,10 @@ impl<'a> Making<'a> {
             self.made.due = self.schedule_next(random);
         }
         if let ReversePath::Address(sender) = self.entry.reverse_path {
-            push_notices(&mut self.made.notices, sender, self.to_sender);
+            push_notices(&mut self.made.notices, sender, &self.to_sender);
         }
         if let DoubleBounce::Tell(postmaster) = self.double_bounce {
-            push_notices(&mut self.made.notices, postmaster, self.to_postmaster);
+            push_notices(&mut self.made.notices, postmaster, &self.to_postmaster);
         }
         self.made
     }
@@ -345,7 +345,7 @@ impl<'a> Making<'a> {
     }
 }
 
-fn push_notices(notices: &mut Vec<Notice>, to: &Address, recipients: Vec<RecipientNotice>) {
+fn push_notices(notices: &mut Vec<Notice>, to: &Address, recipients: &[RecipientNotice]) {
     for chunk in recipients.chunks(RECIPIENTS_MAX) {
         notices.push(Notice { to: to.clone(), recipients: chunk.to_vec() });
     }

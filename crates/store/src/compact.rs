@@ -37,27 +37,27 @@ impl Store {
             })
             .await?;
         let Some(number) = found else { return Ok(false) };
-        let mut moves = Vec::new();
+        let mut done = Vec::new();
         let mut after = (-1, -1);
         while let Some((blob, from)) = self.next_extent(number, after).await? {
             after = (blob, i64::from(from.part));
             let segments = Arc::clone(self.segments());
-            let moved = self
+            let copied = self
                 .read(move |_| {
                     let octets = segments.read(&from)?;
                     let to = segments.append(from.tag, from.part, &octets)?;
                     Ok(Move { blob, from, to })
                 })
                 .await;
-            match moved {
-                Ok(moved) => moves.push(moved),
+            match copied {
+                Ok(one) => done.push(one),
                 Err(error) if error.is_full() => return Err(error),
                 Err(error) => tracing::error!(%error, "a damaged body stays where it is"),
             }
         }
-        let moved = !moves.is_empty();
-        let _ = self.write(Moves(moves)).await?;
-        Ok(moved)
+        let any = !done.is_empty();
+        let _ = self.write(Moves(done)).await?;
+        Ok(any)
     }
 
     async fn next_extent(
@@ -126,7 +126,7 @@ impl Work for Moves {
     }
 
     fn segments(&self) -> Vec<Arc<Segment>> {
-        self.0.iter().filter_map(|moved| moved.to.pin.clone()).collect()
+        self.0.iter().filter_map(|one| one.to.pin.clone()).collect()
     }
 }
 

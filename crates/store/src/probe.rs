@@ -20,8 +20,8 @@ pub struct ProbeRow {
 }
 
 impl Store {
-    /// Keeps a finding in place of the last about the same, and forgets up to
-    /// [`FORGET_AT_ONCE`] that are too old at `now`.
+    /// Keeps a finding in place of the last about the same, and forgets up to 16
+    /// that are too old at `now`.
     ///
     /// # Errors
     ///

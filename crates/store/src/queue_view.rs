@@ -1,6 +1,7 @@
 //! Looking at the queue.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use mail::{Address, Domain, ReversePath, Timestamp, TraceId};
 use rusqlite::{Connection, Row, ToSql};
@@ -303,12 +304,13 @@ fn question(
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(after.map_or(-1, |entry| entry.0))];
     if let Some(entries) = &filter.entries {
         let numbers: Vec<String> = entries.iter().map(|entry| entry.0.to_string()).collect();
-        sql.push_str(&format!(" AND e.n IN ({})", numbers.join(",")));
+        let _ = write!(sql, " AND e.n IN ({})", numbers.join(","));
     }
     if let Some((low, high)) = filter.trace {
-        sql.push_str(&format!(
+        let _ = write!(
+            sql,
             " AND e.n >> {ENTRY_BITS} IN (SELECT n FROM message WHERE id BETWEEN ? AND ?)"
-        ));
+        );
         values.push(Box::new(low.to_bytes()));
         values.push(Box::new(high.to_bytes()));
     }
@@ -324,16 +326,16 @@ fn question(
         Some(EntryStateKind::Held) => sql.push_str(" AND e.state = 2"),
     }
     if let Some(party) = &filter.party {
-        sql.push_str(&format!(
-            " AND e.n >> {ENTRY_BITS} IN (SELECT message FROM party WHERE name = ?)"
-        ));
+        let _ =
+            write!(sql, " AND e.n >> {ENTRY_BITS} IN (SELECT message FROM party WHERE name = ?)");
         values.push(Box::new(party_key(party)));
     }
     if let Some(domain) = &filter.party_domain {
-        sql.push_str(&format!(
+        let _ = write!(
+            sql,
             " AND e.n >> {ENTRY_BITS} IN \
              (SELECT message FROM party WHERE name >= ? AND name < ?)"
-        ));
+        );
         let (from, to) = domain_range(domain);
         values.push(Box::new(from));
         values.push(Box::new(to));

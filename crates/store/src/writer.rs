@@ -132,7 +132,9 @@ impl Writer {
         while inbox.blocking_recv_many(&mut arrived, BATCH_MAX) > 0 {
             self.serve(arrived.drain(..).map(|job| Waiting { job, failed: None }).collect());
             self.checkpoints.finish(&self.connection);
-            if std::mem::take(&mut self.state.segments_freed) || self.batches % SWEEP_EVERY == 0 {
+            if std::mem::take(&mut self.state.segments_freed)
+                || self.batches.is_multiple_of(SWEEP_EVERY)
+            {
                 self.sweep();
             }
         }

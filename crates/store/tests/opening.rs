@@ -95,7 +95,7 @@ async fn damage_and_newer_schemas_are_refused_with_the_way_out() {
 async fn a_missing_or_cut_segment_is_refused_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let accept = message(&store, &[b'x'; 40_000], &["a.example"], &due());
+    let accept = message(&store, &vec![b'x'; 40_000], &["a.example"], &due());
     store.accept(accept).await.unwrap().into_inner();
     drop(store);
     let segment = std::fs::read_dir(dir.path().join("segments")).unwrap().next().unwrap();
@@ -113,7 +113,7 @@ async fn a_missing_or_cut_segment_is_refused_by_its_name() {
     let store = open(dir.path());
     let claimed = claim_due(&store, NOW).await.remove(0);
     let body = store.read_body(claimed.blob).await.unwrap().read_all(50_000).await.unwrap();
-    assert_eq!(&body[..], [b'x'; 40_000]);
+    assert!(body.len() == 40_000 && body.iter().all(|&octet| octet == b'x'));
 }
 
 #[tokio::test]

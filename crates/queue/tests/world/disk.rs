@@ -103,7 +103,9 @@ impl Queue {
                     entry.attempts += u32::from(made.attempted);
                     entry.due = made.due;
                 }
-                notices.iter().for_each(|notice| self.accept(notice));
+                for notice in notices {
+                    self.accept(notice);
+                }
             }
         }
     }

@@ -42,7 +42,8 @@ impl Peers {
     ) -> Outcome {
         let address = recipient.recipient.address.clone();
         let outcome = match self.tempers[address.domain().as_str()] {
-            Temper::Good => good(random),
+            Temper::DownUntil(up) if now < up => Outcome::Temporary(down()),
+            Temper::Good | Temper::DownUntil(_) => good(random),
             Temper::Moody => match random.u8(..8) {
                 0 | 1 => good(random),
                 2 => Outcome::NotTried { again_after: Duration::from_secs(random.u64(1..600)) },
@@ -59,8 +60,6 @@ impl Peers {
                 subject: Subject::Protection,
                 ..Trouble::new(Status::new(4, 7, 5), Reason::Other("no TLS".into()), "no TLS")
             }),
-            Temper::DownUntil(up) if now < up => Outcome::Temporary(down()),
-            Temper::DownUntil(_) => good(random),
         };
         if matches!(outcome, Outcome::Delivered(_)) {
             *self.taken.entry((id, address)).or_default() += 1;
