@@ -5,6 +5,7 @@ mod common;
 use common::stranger;
 use mail::ReversePath;
 use proptest::prelude::*;
+use rules::analysis::Code;
 use rules::facts::{AccountKind, Attachment, HeaderField, MessageFacts, RecipientFacts};
 use rules::{
     Condition, Facts, Number, Origin, Outcome, Policy, Rule, RuleSet, Settings, Severity, Stage,
@@ -232,6 +233,25 @@ proptest! {
             prop_assert_eq!(hello.settings.plain_connections, all.settings.plain_connections);
             prop_assert_eq!(hello.settings.tls_connections, all.settings.tls_connections);
             prop_assert_eq!(hello.settings.starttls, all.settings.starttls);
+        }
+    }
+
+    #[test]
+    fn a_rule_said_to_be_dead_never_acts(set in rule_set(), all in proptest::collection::vec(facts(), 8)) {
+        let policy = set.compile().unwrap();
+        let dead: Vec<_> = rules::analyse(&set)
+            .into_iter()
+            .filter(|finding| matches!(finding.code, Code::Unreachable | Code::NeverMatches))
+            .filter_map(|finding| finding.rule)
+            .collect();
+        for facts in &all {
+            let decision = policy.decide(facts, Stage::Relay);
+            // Built-in refusals stand above; below them nothing is looked at.
+            let acted = decision.trace.matched().chain(decision.by);
+            let acted: Vec<_> = acted.filter_map(|id| policy.rule(id)).map(|rule| &rule.name).collect();
+            for name in &dead {
+                prop_assert!(!acted.contains(&name), "{name} acted");
+            }
         }
     }
 }
