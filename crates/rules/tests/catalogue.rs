@@ -497,3 +497,18 @@ fn c405_an_entry_has_expired() {
     let shown: Vec<_> = expired.iter().map(|f| (f.code.text(), f.origin.line)).collect();
     assert_eq!(shown, [("C405", 2)]);
 }
+
+#[test]
+fn a_long_list_of_rules_is_looked_at_in_a_moment() {
+    let rules: Vec<_> = (0..2_000)
+        .map(|n| {
+            let action = if n % 2 == 0 { "reject" } else { "relay-encryption required" };
+            format!("rule r{n} {{\n when any {{\n helo matches *h{n}*\n sender domain is d{n}.example\n }}\n {action}\n}}")
+        })
+        .collect();
+    let set = rule_set(&rules.join("\n"));
+    let start = std::time::Instant::now();
+    let findings = analyse(&set);
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Warning));
+}

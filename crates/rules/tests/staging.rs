@@ -236,6 +236,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
     #[test]
     fn a_rule_said_to_be_dead_never_acts(set in rule_set(), all in proptest::collection::vec(facts(), 8)) {
         let policy = set.compile().unwrap();

@@ -9,6 +9,8 @@ use crate::test::{Relation, Test, Value, Weekday, Word};
 
 /// The most cases of one condition that are looked at.
 pub(super) const CASES_MAX: usize = 512;
+/// The most tests of one case.
+const TESTS_MAX: usize = 100;
 
 /// A test that holds, or with `holds` false one that does not.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +22,7 @@ pub(super) struct Literal<'a> {
 /// Tests that hold together.
 pub(super) type Case<'a> = Vec<Literal<'a>>;
 
-/// The analysis would have to look at more than [`CASES_MAX`] cases.
+/// There are more than [`CASES_MAX`] cases, or more than [`TESTS_MAX`] tests in one.
 #[derive(Debug)]
 pub(super) struct TooMany;
 
@@ -96,6 +98,9 @@ pub(super) fn product<'a>(
                 if !case.iter().any(known) {
                     case.push(*literal);
                 }
+            }
+            if case.len() > TESTS_MAX {
+                return Err(TooMany);
             }
             if is_possible(&case, lists) {
                 all.push(case);

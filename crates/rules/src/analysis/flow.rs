@@ -7,6 +7,9 @@ use crate::action::{Action, Setting, SignIn, Verdict};
 use crate::policy::RuleSet;
 use crate::rule::{Condition, Rule, Statement};
 
+/// How many rules below a setting are searched for one that undoes it.
+const LOOK_AHEAD_MAX: usize = 200;
+
 pub(super) fn check(set: &RuleSet, findings: &mut Findings) {
     let lists = Lists::new(set);
     for rule in &set.rules {
@@ -88,12 +91,14 @@ fn reach(set: &RuleSet, lists: &Lists<'_>, findings: &mut Findings) {
             );
             continue;
         }
+        // Past the limit the rules above are known in part only: what is left is too much,
+        // so that nothing wrong is said.
         match product(&left, &own, lists) {
             Ok(reached) if reached.is_empty() => unreachable(set, at, lists, findings),
             Ok(_) => {}
             Err(_) => limit(rule, &mut limited, findings),
         }
-        if verdict(rule).is_some() {
+        if verdict(rule).is_some() && !limited {
             let remaining = cases(&rule.when, false, lists);
             match remaining.and_then(|others| product(&left, &others, lists)) {
                 Ok(smaller) => left = smaller,
@@ -156,7 +161,7 @@ fn undone(set: &RuleSet, lists: &Lists<'_>, findings: &mut Findings) {
             continue;
         }
         for (setting, statement) in settings(rule).filter(|(setting, _)| setting.replaces()) {
-            let later = set.rules[at + 1..].iter();
+            let later = set.rules[at + 1..].iter().take(LOOK_AHEAD_MAX);
             // A verdict in between lets some message keep the setting.
             let until_kept = later.take_while(|later| {
                 verdict(later).is_none() || !meet(&rule.when, &later.when, lists)

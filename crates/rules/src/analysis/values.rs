@@ -1,9 +1,12 @@
 //! How the values that two tests ask for lie to each other.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use ipnet::IpNet;
 
 use crate::fact::{Fact, Seen};
-use crate::pattern::Patterns;
+use crate::pattern::{Pattern, Patterns};
 use crate::policy::RuleSet;
 use crate::table::{Compiled, Entries, Table};
 use crate::test::{Relation, Value};
@@ -60,12 +63,13 @@ fn seen(value: &Value) -> Option<Seen<'_>> {
 /// Tables and patterns, so that single values can be tried against them.
 pub(super) struct Lists<'a> {
     tables: Vec<(&'a Table, Option<Compiled>)>,
+    patterns: RefCell<HashMap<Vec<Pattern>, Option<Patterns>>>,
 }
 
 impl<'a> Lists<'a> {
     pub(super) fn new(set: &'a RuleSet) -> Self {
         let compile = |table: &'a Table| (table, Compiled::new(&table.entries).ok());
-        Self { tables: set.tables.iter().map(compile).collect() }
+        Self { tables: set.tables.iter().map(compile).collect(), patterns: RefCell::default() }
     }
 
     /// The entries of a table.
@@ -89,7 +93,11 @@ impl<'a> Lists<'a> {
             }
             Relation::Matches(patterns) => {
                 let text = crate::table::text_of(&seen(value)?)?;
-                Some(Patterns::compile(patterns).ok()?.fits(&text))
+                let mut compiled = self.patterns.borrow_mut();
+                if !compiled.contains_key(patterns) {
+                    compiled.insert(patterns.clone(), Patterns::compile(patterns).ok());
+                }
+                Some(compiled.get(patterns)?.as_ref()?.fits(&text))
             }
             Relation::Over(limit) => number(value).map(|number| number > *limit),
             Relation::Under(limit) => number(value).map(|number| number < *limit),
