@@ -291,9 +291,9 @@ fn first_keyword(form: &Form) -> Option<&'static str> {
 fn keywords_fit(form: &Form, words: &[Word], has_block: bool) -> bool {
     let wants_block = form.inside.context().is_some();
     let mut wanted = form.arguments.iter().enumerate();
-    let fits = wanted.all(|(at, argument)| match argument.kind {
-        Kind::Keyword(keyword) => words.get(at).is_some_and(|word| word.text == keyword),
-        _ => true,
+    let fits = wanted.all(|(at, argument)| {
+        let Kind::Keyword(keyword) = argument.kind else { return true };
+        words.get(at).is_some_and(|word| word.text == keyword)
     });
     fits && (!wants_block || has_block)
 }

@@ -47,6 +47,9 @@ Capitals below stand for values, `...` for "one or more", `[ ]` for "may be left
 
 "#;
 
+/// The most choices that are written out in a synopsis.
+const CHOICES_SHOWN_MAX: usize = 4;
+
 /// The manual page in Markdown.
 pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
@@ -107,16 +110,12 @@ fn argument_kinds(page: &mut String, directive: &'static Directive) {
         }
         written.push(argument.name);
         let name = argument.name.to_uppercase();
-        match argument.kind {
-            Kind::Keyword(_) => {}
-            Kind::OneOf(choices) => {
-                for (word, meaning) in choices {
-                    let _ = writeln!(page, "- `{word}`: {meaning}");
-                }
+        if let Kind::OneOf(choices) = argument.kind {
+            for (word, meaning) in choices {
+                let _ = writeln!(page, "- `{word}`: {meaning}");
             }
-            kind => {
-                let _ = writeln!(page, "- `{name}`: {kind}");
-            }
+        } else if !matches!(argument.kind, Kind::Keyword(_)) {
+            let _ = writeln!(page, "- `{name}`: {}", argument.kind);
         }
     }
     if written.iter().any(|name| !name.is_empty()) {
@@ -133,14 +132,17 @@ fn absent(directive: &Directive) -> String {
 }
 
 fn placeholder(argument: &Argument) -> String {
-    let word = match argument.kind {
-        Kind::Keyword(word) => return word.to_owned(),
-        Kind::Switch => "on|off".to_owned(),
-        Kind::OneOf(choices) if choices.len() <= 4 => {
-            choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("|")
-        }
-        _ => argument.name.to_uppercase(),
-    };
+    if let Kind::Keyword(word) = argument.kind {
+        return word.to_owned();
+    }
+    let mut choices: Vec<&str> = Vec::new();
+    if let Kind::OneOf(words) = argument.kind {
+        choices.extend(words.iter().map(|(word, _)| *word));
+    } else if argument.kind == Kind::Switch {
+        choices.extend(["on", "off"]);
+    }
+    let is_short = (1..=CHOICES_SHOWN_MAX).contains(&choices.len());
+    let word = if is_short { choices.join("|") } else { argument.name.to_uppercase() };
     match argument.count {
         Count::One => word,
         Count::Optional => format!("[{word}]"),

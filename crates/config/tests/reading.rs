@@ -139,10 +139,10 @@ fn a_listener_takes_its_own_limits_and_those_outside() {
 #[test]
 fn long_lists_are_read_quickly() {
     const ENTRIES: usize = 50_000;
-    let networks: String = (0..ENTRIES)
-        .map(|n| format!("10.{}.{}.{}/31\n", n / 32_768, n / 128 % 256, n % 128 * 2))
-        .collect();
-    let domains: String = (0..ENTRIES).map(|n| format!("partner{n}.example\n")).collect();
+    let network = |n| format!("10.{}.{}.{}/31\n", n / 32_768, n / 128 % 256, n % 128 * 2);
+    let networks = (0..ENTRIES).map(network).collect::<Vec<_>>().concat();
+    let domain = |n| format!("partner{n}.example\n");
+    let domains = (0..ENTRIES).map(domain).collect::<Vec<_>>().concat();
     let rule = "rules { rule a { when all { client ip in table t }; discard } }";
     let text = format!(
         "{START}{rule}\ntable t networks {{\n{networks}}}\nforce-encrypt {{\n{domains}}}\n"
