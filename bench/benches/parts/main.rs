@@ -1,0 +1,12 @@
+//! How fast the parts are. `cargo bench -p mailkeep-bench -- tables` runs one module.
+
+mod configuration;
+mod evidence;
+mod rules;
+mod session;
+mod store;
+mod tables;
+
+fn main() {
+    divan::main();
+}
