@@ -1,0 +1,84 @@
+//! Starting the demo: partners, files, the server, and its one person.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use delivery::Egress;
+use lab::World;
+use lab::world::SMARTHOST_PASSWORD;
+use mail::Address;
+use tokio::task::JoinHandle;
+
+use super::place::random_password;
+use super::{Place, Ports, configuration, witness};
+use crate::admin::Admin;
+use crate::control::accounts::{Request as AccountRequest, Typed};
+use crate::control::{self, Request, exit};
+use crate::server::{Launch, Server};
+
+/// The demo's person, who signs in, sends and receives.
+pub const PERSON: &str = "dr.lee@clinic.test";
+
+/// A running demo. Dropping it ends the partners.
+pub struct Demo {
+    /// The server, an ordinary one but for where it may connect.
+    pub server: Arc<Server>,
+    /// The person's password, if it was made just now.
+    pub new_password: Option<String>,
+    witness: JoinHandle<()>,
+}
+
+impl Demo {
+    /// Starts everything in `place`.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way: the folder, a port, another server in the same folder.
+    pub async fn start(place: &Place, ports: Ports) -> Result<Self> {
+        place.prepare()?;
+        let world = World::start(([127, 0, 0, 1], 0).into()).await?;
+        place.publish(&place.partners_authority(), &world.authority().pem())?;
+        place.keep_secret(&place.smart_host_password(), SMARTHOST_PASSWORD)?;
+        let text = configuration::text(place, ports, &world);
+        place.publish(&place.configuration(), &text)?;
+        let outcome = config::load(&place.configuration());
+        let Some(config) = outcome.config else { bail!("{}", outcome.render()) };
+        let data = place.folder().to_owned();
+        let launch = Launch { file: None, config, text, data, egress: Egress::LoopbackOnly };
+        let server = Server::start(launch).await.context(
+            "The demo cannot start. If a port is taken, choose others: --port-base 3525",
+        )?;
+        let new_password = make_person(&server, place).await?;
+        let witness = witness::start(place, world)?;
+        Ok(Self { server, new_password, witness })
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.witness.abort();
+    }
+}
+
+/// Makes the person's account at the first start, and a new password where the file of
+/// the old one is gone; gives the password if it is new.
+async fn make_person(server: &Arc<Server>, place: &Place) -> Result<Option<String>> {
+    let address = Address::parse(PERSON)?;
+    let known = server.accounts.directory().account(&address).is_some();
+    if known && place.read_password().is_ok() {
+        return Ok(None);
+    }
+    let password = random_password()?;
+    let typed = Typed(password.clone());
+    let request = if known {
+        AccountRequest::Password { address, password: typed }
+    } else {
+        AccountRequest::Add { address, password: typed }
+    };
+    let answer = control::answer(&Admin::of(server), Request::Account(request)).await;
+    if answer.exit != exit::FINE {
+        bail!("the account {PERSON} cannot be made: {}", answer.text);
+    }
+    place.keep_secret(&place.password(), &format!("{password}\n"))?;
+    Ok(Some(password))
+}
