@@ -10,7 +10,7 @@ use mail::{Timestamp, TraceId};
 use store::{Options, Store, StoreError};
 
 use crate::cli::{Global, serve};
-use crate::control::{self, Answer, Asked, Request, exit};
+use crate::control::{self, Answer, Request, exit, socket};
 use crate::server::{Server, domain_settings};
 
 /// Who asks, and what that can reach.
@@ -105,7 +105,9 @@ impl Admin {
         match &self.reach {
             Reach::Running(server) => server.keeps_evidence(),
             // Without a configuration, rather too much than too little.
-            Reach::Store(alone) => alone.config.as_ref().is_none_or(|config| *config.evidence.record),
+            Reach::Store(alone) => {
+                alone.config.as_ref().is_none_or(|config| *config.evidence.record)
+            }
         }
     }
 
@@ -153,7 +155,7 @@ impl Admin {
         });
         let evidence = self.evidence(None, event);
         if !evidence.is_empty() {
-            self.store().append_evidence(evidence).await?;
+            self.store().append_evidence(evidence).await?.into_inner();
         }
         Ok(())
     }
@@ -196,13 +198,12 @@ impl Offline {
     }
 
     /// Opens the store and answers from it.
-    pub async fn answer(self, asked: &Asked) -> Answer {
-        let Asked { by, request } = asked;
+    pub async fn answer(self, request: &Request) -> Answer {
         if !self.data.is_dir() && !makes_folder(request) {
             return not_running(&self.data);
         }
         match self.open().await {
-            Ok(admin) => control::answer(&admin.asked_by(by.clone()), request.clone()).await,
+            Ok(admin) => control::answer(&admin, request.clone()).await,
             Err(error) => Answer::failure(exit::UNAVAILABLE, format!("{error:#}")),
         }
     }
@@ -218,7 +219,7 @@ impl Offline {
         let verifier = Verifier::new(Cost::default(), 1)?;
         let accounts = SignIn::new(directory, verifier, Failures::default());
         let alone = Alone { store, accounts, config, file };
-        Ok(Admin { by: String::new(), reach: Reach::Store(Box::new(alone)) })
+        Ok(Admin { by: socket::operator(), reach: Reach::Store(Box::new(alone)) })
     }
 }
 

@@ -20,6 +20,9 @@ use crate::server::Server;
 use crate::site::Site;
 use crate::snapshot::Snapshot;
 
+pub(crate) use content::refuses_header;
+pub(crate) use recipient::recipient_facts;
+
 use content::Incoming;
 use sign_in::SignIn;
 
@@ -174,7 +177,7 @@ impl Conversation {
         self.transaction = Some(Transaction {
             trace: TraceId::generate(Timestamp::now().0),
             recipients: Vec::new(),
-            incoming: Incoming::new(&self.server.store),
+            incoming: Incoming::new(&self.server.store, self.snapshot.asks_for_attachments),
         });
         Answer::Yes
     }

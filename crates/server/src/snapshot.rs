@@ -58,8 +58,39 @@ impl Snapshot {
         directory: Arc<Directory>,
         now: Timestamp,
     ) -> Result<Self> {
+        let certificates = Certificates::load(&config, data, now)?;
+        let credentials = credentials(&config)?;
+        Self::assemble(revision, config, data, egress, directory, certificates, credentials)
+    }
+
+    /// Compiles `config` to ask it questions only: it carries no mail, reads no secret and
+    /// makes no certificate.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn dry_run(config: Config, data: &Path, directory: Arc<Directory>) -> Result<Self> {
+        let mut unread = HashMap::new();
+        for entry in &config.credentials {
+            let credentials = Credentials::new(entry.user.value.clone(), "not read")
+                .with_context(|| format!("credentials \"{}\"", *entry.name))?;
+            unread.insert(entry.name.value.clone(), credentials);
+        }
+        let certificates = Certificates::default();
+        Self::assemble(0, config, data, Egress::LoopbackOnly, directory, certificates, unread)
+    }
+
+    fn assemble(
+        revision: u64,
+        config: Config,
+        data: &Path,
+        egress: Egress,
+        directory: Arc<Directory>,
+        certificates: Certificates,
+        credentials: HashMap<String, Credentials>,
+    ) -> Result<Self> {
         let policy = Arc::clone(&config.policy);
-        let certificates = Arc::new(Certificates::load(&config, data, now)?);
+        let certificates = Arc::new(certificates);
         let agent = agent(&config, egress, &certificates)?;
         let domains =
             config.domains.iter().enumerate().map(|(at, d)| (d.name.value.clone(), at)).collect();
@@ -77,7 +108,7 @@ impl Snapshot {
                         | Fact::AttachmentCount
                 )
             }),
-            credentials: credentials(&config)?,
+            credentials,
             config,
             policy,
             agent,

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, Write};
 
 use super::Global;
 use crate::admin::Offline;
-use crate::control::{Answer, Asked, Request, accounts, exit, socket};
+use crate::control::{Answer, Request, accounts, exit, socket};
 
 /// Sends `request` to the server that owns the data folder and prints its
 /// answer; without a server, opens the store and answers here.
@@ -31,14 +31,13 @@ pub fn run_account(global: &Global, mut request: accounts::Request) -> u8 {
 /// Asks and gives back what was answered: by the server, or from its store.
 pub fn answer(global: &Global, request: &Request) -> Answer {
     blocking(async {
-        let asked = Asked { by: operator(), request: request.clone() };
         let offline = match Offline::locate(global) {
             Ok(offline) => offline,
             Err(answer) => return answer,
         };
-        match socket::ask(&socket::path(offline.data()), &asked).await {
+        match socket::ask(&socket::path(offline.data()), request).await {
             Ok(Some(answer)) => answer,
-            Ok(None) => offline.answer(&asked).await,
+            Ok(None) => offline.answer(request).await,
             Err(error) => silent(&offline, &error),
         }
     })
@@ -48,10 +47,9 @@ pub fn answer(global: &Global, request: &Request) -> Answer {
 /// Asks a server that runs; `None` when none does.
 pub fn ask_running(global: &Global, request: &Request) -> Option<Answer> {
     let answer = blocking(async {
-        let asked = Asked { by: operator(), request: request.clone() };
         // Without a place there is no server to be found; whoever needs it says so.
         let offline = Offline::locate(global).ok()?;
-        match socket::ask(&socket::path(offline.data()), &asked).await {
+        match socket::ask(&socket::path(offline.data()), request).await {
             Ok(answer) => answer,
             Err(error) => Some(silent(&offline, &error)),
         }
@@ -69,16 +67,6 @@ fn blocking<T>(work: impl Future<Output = T>) -> Result<T, Answer> {
 fn silent(offline: &Offline, error: &std::io::Error) -> Answer {
     let text = format!("The server in {} does not answer: {error}", offline.data().display());
     Answer::failure(exit::UNAVAILABLE, text)
-}
-
-/// Who sits at the terminal, for the evidence. The server trusts its own user and root to
-/// say so, since they could change the evidence's key as well.
-fn operator() -> String {
-    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
-    match (named("SUDO_USER"), named("USER").or_else(|| named("LOGNAME"))) {
-        (Some(person), _) | (None, Some(person)) => person,
-        (None, None) => format!("uid {}", rustix::process::getuid().as_raw()),
-    }
 }
 
 /// Prints an answer as the options want it and gives its exit code.

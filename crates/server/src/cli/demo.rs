@@ -15,7 +15,9 @@ use crate::demo::{self, Demo, Operator, Place, banner, stories};
 
 /// How to play the demo.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  mailkeep demo\n  mailkeep --data /tmp/demo demo --once --port-base 0")]
+#[command(
+    after_help = "Examples:\n  mailkeep demo\n  mailkeep --data /tmp/demo demo --once --port-base 0"
+)]
 pub struct Options {
     #[command(flatten)]
     demo: demo::Options,
@@ -46,7 +48,10 @@ pub fn serve(global: &Global, options: &demo::Options) -> u8 {
         page.line("");
         page.line(&banner::text(&place, &operator, demo.new_password.as_deref()).await?);
         page.line("");
-        page.line(&format!("Now try:  {} demo     Ctrl-C stops the server.", command(global, &place)));
+        page.line(&format!(
+            "Now try:  {} demo     Ctrl-C stops the server.",
+            command(global, &place)
+        ));
         serve::log(LogFormat::Text, LogLevel::Info);
         attending.await?
     })

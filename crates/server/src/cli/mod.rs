@@ -81,7 +81,7 @@ enum Command {
     Proof(evidence::Proof),
     /// Check that every accepted message ended exactly once, or still waits
     #[command(subcommand)]
-    Ledger(control::evidence::LedgerRequest),
+    Ledger(control::ledger::Request),
     /// Forget what the resolver remembers
     #[command(subcommand)]
     Dns(control::status::DnsRequest),

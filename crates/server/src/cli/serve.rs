@@ -128,9 +128,9 @@ fn control_socket(server: &Arc<Server>) -> Result<Option<tokio::task::JoinHandle
     let listener = socket::bind(&path)
         .with_context(|| format!("the control socket {} cannot be opened", path.display()))?;
     let server = Arc::clone(server);
-    Ok(Some(tokio::spawn(socket::serve(listener, move |request| {
-        let server = Arc::clone(&server);
-        async move { control::answer(&crate::admin::Admin::of(&server), request).await }
+    Ok(Some(tokio::spawn(socket::serve(listener, move |asked: control::Asked| {
+        let admin = crate::admin::Admin::of(&server).asked_by(asked.by);
+        async move { control::answer(&admin, asked.request).await }
     }))))
 }
 

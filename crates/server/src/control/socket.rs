@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Answer, Asked, exit};
+use super::{Answer, Asked, Request, exit};
 
 /// The longest request: an applied configuration or a message to explain.
 const REQUEST_MAX_OCTETS: u64 = 64 * 1024 * 1024;
@@ -93,7 +93,7 @@ where
 /// # Errors
 ///
 /// When the server breaks off.
-pub async fn ask(path: &Path, asked: &Asked) -> io::Result<Option<Answer>> {
+pub async fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
     let mut stream = match UnixStream::connect(path).await {
         Ok(stream) => stream,
         Err(error)
@@ -106,10 +106,21 @@ pub async fn ask(path: &Path, asked: &Asked) -> io::Result<Option<Answer>> {
         }
         Err(error) => return Err(error),
     };
-    let mut line = serde_json::to_vec(asked)?;
+    let asked = Asked { by: operator(), request: request.clone() };
+    let mut line = serde_json::to_vec(&asked)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     Ok(Some(serde_json::from_slice(&answer)?))
+}
+
+/// Who sits at the terminal, for the evidence. The server takes the word of its own user and
+/// of root for it, since they could replace the evidence's key as well.
+pub fn operator() -> String {
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    match (named("SUDO_USER"), named("USER").or_else(|| named("LOGNAME"))) {
+        (Some(person), _) | (None, Some(person)) => person,
+        (None, None) => format!("uid {}", rustix::process::getuid().as_raw()),
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use evidence::{Decision as DecisionFacts, Promise, RuleEffect};
+use config::model::Limits;
+use evidence::{Decision as DecisionFacts, RuleEffect};
+use mail::attachment::Scanner;
 use mail::header::{Header, HeaderBuffer, HeaderError};
 use mail::{Address, Timestamp};
 use rules::{Attachment, Decision, HeaderField, MessageFacts, Outcome, RecipientFacts, Stage};
@@ -14,25 +16,38 @@ use super::{Conversation, Transaction};
 use crate::intake::{Fate, Intake, Taken};
 use crate::message::{Changes, RefusedLate, Way};
 
-/// Content is searched for attachments only up to this size; what is larger has
-/// been refused by then, or is judged by its size.
-const SEARCH_MAX_OCTETS: u64 = 64 * 1024 * 1024;
-
 /// A message's content as it comes.
 pub(super) struct Incoming {
     body: Option<BodyWriter>,
     header: HeaderBuffer,
+    /// Looks for attachments while the content passes, where a rule asks for them.
+    scanner: Option<Scanner>,
     failure: Option<StoreError>,
 }
 
+/// A content that has come to its end.
+struct Finished {
+    body: Body,
+    header: HeaderBuffer,
+    attachments: Vec<Attachment>,
+}
+
 impl Incoming {
-    pub(super) fn new(store: &Store) -> Self {
-        Self { body: Some(store.body()), header: HeaderBuffer::default(), failure: None }
+    pub(super) fn new(store: &Store, asks_for_attachments: bool) -> Self {
+        Self {
+            body: Some(store.body()),
+            header: HeaderBuffer::default(),
+            scanner: asks_for_attachments.then(Scanner::new),
+            failure: None,
+        }
     }
 
     /// Takes a piece. A failure of the disk is kept until the peer can be told.
     pub(super) fn take(&mut self, piece: &[u8]) {
         self.header.push(piece);
+        if let Some(scanner) = &mut self.scanner {
+            scanner.push(piece);
+        }
         if let Some(body) = &mut self.body
             && let Err(error) = body.write(piece)
         {
@@ -41,12 +56,20 @@ impl Incoming {
         }
     }
 
-    fn finish(self) -> Result<(Body, HeaderBuffer), StoreError> {
-        match (self.body, self.failure) {
-            (Some(body), _) => Ok((body.finish()?, self.header)),
-            (None, Some(failure)) => Err(failure),
-            (None, None) => Err(StoreError::Closed),
-        }
+    fn finish(self) -> Result<Finished, StoreError> {
+        let body = match (self.body, self.failure) {
+            (Some(body), _) => body.finish()?,
+            (None, Some(failure)) => return Err(failure),
+            (None, None) => return Err(StoreError::Closed),
+        };
+        let found = self.scanner.map(|scanner| scanner.finish().attachments).unwrap_or_default();
+        let attachment = |found: mail::attachment::Attachment| Attachment {
+            name: found.name,
+            media_type: found.media_type,
+            size_octets: found.octets,
+        };
+        let attachments = found.into_iter().map(attachment).collect();
+        Ok(Finished { body, header: self.header, attachments })
     }
 }
 
@@ -73,7 +96,7 @@ impl Conversation {
 
     async fn judge(&mut self, transaction: Transaction, commit: Commit) -> Answer {
         let Transaction { trace, recipients, incoming } = transaction;
-        let (body, header) = match incoming.finish() {
+        let Finished { body, header, attachments } = match incoming.finish() {
             Ok(finished) => finished,
             Err(error) => return Answer::Refuse(self.not_stored(&error)),
         };
@@ -82,11 +105,13 @@ impl Conversation {
             Ok(header) => header,
             Err(error) => return Answer::Refuse(self.bad_header(&error)),
         };
-        if let Some(refusal) = self.loops_or_oversized(&header) {
+        let limits = &self.site.listener().limits;
+        let octets = header.as_bytes().len() as u64;
+        if let Some(refusal) = refuses_header(limits, header.received_count(), octets) {
             return Answer::Refuse(refusal);
         }
         self.facts.recipient_count = u32::try_from(recipients.len()).ok();
-        self.facts.message = Some(self.message_facts(&header, &body).await);
+        self.facts.message = Some(self.message_facts(&header, &body, attachments));
         let judged: Vec<Judged> = commit
             .envelope
             .recipients
@@ -107,10 +132,8 @@ impl Conversation {
                 self.note_refusal(&judged.decision, refusal, Some(&judged.recipient));
             }
         }
-        if let Some(Some(first)) = refusals.iter().find(|refusal| refusal.is_some())
-            && refusals.iter().all(Option::is_some)
-        {
-            return Answer::Refuse(first.clone());
+        if let Some(refusal) = self.refusal_of_all(&refusals) {
+            return Answer::Refuse(refusal);
         }
         let fates = self.fates(&judged);
         let intake = Intake {
@@ -140,6 +163,20 @@ impl Conversation {
         }
     }
 
+    /// The reply that refuses the whole message. SMTP has one reply for all recipients: it
+    /// refuses when all are refused, and defers when any is deferred, so that nothing is
+    /// delivered twice when the client comes again. LMTP has a reply for each.
+    fn refusal_of_all(&self, refusals: &[Option<Refusal>]) -> Option<Refusal> {
+        let temporary = |refusal: &&Refusal| refusal.reply.is_temporary();
+        let deferred = refusals.iter().flatten().find(temporary);
+        let all = refusals.iter().all(Option::is_some);
+        match deferred {
+            Some(deferred) if !self.site.is_lmtp() => Some(deferred.clone()),
+            Some(_) | None if all => refusals.first().cloned().flatten(),
+            Some(_) | None => None,
+        }
+    }
+
     /// What becomes of each recipient, and of those that rules add.
     fn fates(&self, judged: &[Judged]) -> Vec<Fate> {
         let mut fates = Vec::with_capacity(judged.len());
@@ -156,12 +193,9 @@ impl Conversation {
                 }
                 // LMTP tells the client by its own reply to each recipient.
                 Outcome::Reject(_) | Outcome::Defer(_) if self.site.is_lmtp() => continue,
-                Outcome::Reject(response) => {
-                    fate.way.refused = Some(RefusedLate::from(&**response));
-                }
                 // The others are taken, and there is no reply for one alone: the
                 // sender is told by a notice.
-                Outcome::Defer(response) => {
+                Outcome::Reject(response) | Outcome::Defer(response) => {
                     fate.way.refused = Some(RefusedLate::from(&**response));
                 }
                 Outcome::Discard => fate.discard(),
@@ -209,7 +243,12 @@ impl Conversation {
         DecisionFacts { revision: self.snapshot.revision, rules, verdict: verdict.to_owned() }
     }
 
-    async fn message_facts(&self, header: &Header<'_>, body: &Body) -> MessageFacts {
+    fn message_facts(
+        &self,
+        header: &Header<'_>,
+        body: &Body,
+        attachments: Vec<Attachment>,
+    ) -> MessageFacts {
         let headers = if self.snapshot.asks_for_headers {
             header
                 .fields()
@@ -218,41 +257,8 @@ impl Conversation {
         } else {
             Vec::new()
         };
-        let attachments = if self.snapshot.asks_for_attachments {
-            self.attachments(body).await
-        } else {
-            Vec::new()
-        };
         let subject = header.first("Subject").map(|_| header.subject());
         MessageFacts { size_octets: body.len_octets(), subject, headers, attachments }
-    }
-
-    async fn attachments(&self, body: &Body) -> Vec<Attachment> {
-        let content = match body.in_memory() {
-            Some(content) => content,
-            None => match self.server.store.reader_of(body).read_all(SEARCH_MAX_OCTETS).await {
-                Ok(content) => content,
-                Err(error) => {
-                    tracing::warn!(%error, "a message could not be searched for attachments");
-                    return Vec::new();
-                }
-            },
-        };
-        crate::intake::attachments(&content)
-    }
-
-    fn loops_or_oversized(&self, header: &Header<'_>) -> Option<Refusal> {
-        let limits = &self.site.listener().limits;
-        let hops = header.received_count();
-        if hops > *limits.received_hops as usize {
-            let text = format!("This message has passed {hops} servers and seems to go in circles");
-            return Some(Refusal::new(Reply::new(554, 4, 6, text)));
-        }
-        let octets = header.as_bytes().len() as u64;
-        (octets > *limits.header).then(|| {
-            let text = format!("The header has {octets} octets, more than the {} allowed", *limits.header);
-            Refusal::new(Reply::new(552, 3, 4, text))
-        })
     }
 
     fn bad_header(&self, error: &HeaderError) -> Refusal {
@@ -284,6 +290,18 @@ impl Conversation {
     }
 }
 
+/// The refusal of a header that went round in circles or is too large.
+pub(crate) fn refuses_header(limits: &Limits, hops: usize, octets: u64) -> Option<Refusal> {
+    if hops > *limits.received_hops as usize {
+        let text = format!("This message has passed {hops} servers and seems to go in circles");
+        return Some(Refusal::new(Reply::new(554, 4, 6, text)));
+    }
+    (octets > *limits.header).then(|| {
+        let text = format!("The header has {octets} octets, more than the {} allowed", *limits.header);
+        Refusal::new(Reply::new(552, 3, 4, text))
+    })
+}
+
 fn try_again() -> Refusal {
     Refusal::new(Reply::new(451, 3, 0, "Try again later"))
 }
@@ -296,9 +314,4 @@ fn verdict_word(decision: &Decision) -> &'static str {
         Outcome::Discard => "discard",
         Outcome::Quarantine(_) => "quarantine",
     }
-}
-
-/// A recipient's line in the evidence.
-pub(crate) fn promise(address: Address, verdict: &str, rule: Option<evidence::RuleRef>) -> Promise {
-    Promise { address, verdict: verdict.to_owned(), rule }
 }

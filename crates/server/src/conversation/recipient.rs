@@ -1,6 +1,7 @@
 //! Whether a recipient is taken.
 
-use mail::Recipient;
+use accounts::Resolution;
+use mail::{Address, Recipient};
 use rules::{AccountKind, RecipientFacts, Stage};
 use smtp::{Refusal, Reply};
 
@@ -10,22 +11,7 @@ impl Conversation {
     /// Asks the rules, the directory and what is known of the way out.
     pub(super) async fn consider(&mut self, recipient: &Recipient) -> Result<RecipientFacts, Refusal> {
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
-        let account = match &resolution {
-            accounts::Resolution::Account { .. } | accounts::Resolution::Disabled(_) => {
-                Some(AccountKind::Mailbox)
-            }
-            accounts::Resolution::Alias { .. } | accounts::Resolution::CatchAll { .. } => {
-                Some(AccountKind::Alias)
-            }
-            accounts::Resolution::AnyRecipient
-            | accounts::Resolution::NoSuchUser
-            | accounts::Resolution::NotOurs => None,
-        };
-        let facts = RecipientFacts {
-            address: recipient.address.clone(),
-            is_local: resolution.is_ours(),
-            account,
-        };
+        let facts = recipient_facts(&recipient.address, &resolution);
         self.facts.recipient = Some(facts.clone());
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Rcpt);
         self.facts.recipient = None;
@@ -53,4 +39,14 @@ impl Conversation {
         let known = self.server.known_shortfall(&self.snapshot, &self.facts, recipient).await?;
         Some(Refusal::new(Reply::new(550, 7, 10, known)))
     }
+}
+
+/// What rules see of a recipient.
+pub(crate) fn recipient_facts(address: &Address, resolution: &Resolution) -> RecipientFacts {
+    let account = match resolution {
+        Resolution::Account { .. } | Resolution::Disabled(_) => Some(AccountKind::Mailbox),
+        Resolution::Alias { .. } | Resolution::CatchAll { .. } => Some(AccountKind::Alias),
+        Resolution::AnyRecipient | Resolution::NoSuchUser | Resolution::NotOurs => None,
+    };
+    RecipientFacts { address: address.clone(), is_local: resolution.is_ours(), account }
 }

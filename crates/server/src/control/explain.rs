@@ -1,0 +1,194 @@
+//! `mailkeep explain …`: what the policy would do, with nothing done.
+//!
+//! The rules are asked as live mail asks them. What else can refuse a message (the
+//! listener, the directory, limits) is an [`Obstacle`](obstacle::Obstacle) at its stage.
+//! Nothing is written, counted, looked up in DNS or connected to.
+
+mod ground;
+mod obstacle;
+mod way;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use mail::{Address, Domain, ReversePath};
+use rules::explanation::Explanation;
+use rules::story::{Chapter, Story};
+use rules::{Facts, MessageFacts, Moment, Stage};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tls::Version;
+
+use super::{Answer, exit};
+use crate::admin::Admin;
+use ground::Ground;
+use obstacle::Obstacle;
+
+/// A message that might come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    /// Who from; empty for the null sender.
+    pub from: ReversePath,
+    /// Who to.
+    pub to: Vec<Address>,
+    /// From which address it would come.
+    pub client: IpAddr,
+    /// The name of that address in DNS.
+    pub client_name: Option<Domain>,
+    /// What the client would say in EHLO.
+    pub helo: String,
+    /// The TLS version of the connection; `None` for plain.
+    pub tls: Option<Version>,
+    /// Who would have signed in.
+    pub authenticated: Option<Address>,
+    /// To which listener; one that fits if none is named.
+    pub listener: Option<String>,
+    /// What the rules see of the message, where it is at hand.
+    pub message: Option<Content>,
+    /// Its size, where only that is known.
+    pub size_octets: Option<u64>,
+    /// A configuration to ask in place of the one in force.
+    pub candidate: Option<Candidate>,
+}
+
+/// A message, as far as anything looks at it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Content {
+    /// What rules see.
+    pub facts: MessageFacts,
+    /// The size of the header.
+    pub header_octets: u64,
+    /// `Received` fields.
+    pub hops: usize,
+}
+
+/// A configuration that is not in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// The story of one recipient.
+struct Told {
+    recipient: Address,
+    story: Story,
+    accepted: bool,
+    way: Option<Value>,
+}
+
+/// Answers a request: exit code 0 when every recipient is taken, 2 when one is not.
+///
+/// # Errors
+///
+/// The store's.
+pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
+    let ground = match Ground::find(admin, request.candidate.as_ref()).await? {
+        Ok(ground) => ground,
+        Err(answer) => return Ok(answer),
+    };
+    let listener = match ground.listener(&request) {
+        Ok(listener) => listener,
+        Err(answer) => return Ok(answer),
+    };
+    let facts = facts(&request, &listener.name);
+    let mut text = format!("Nothing is delivered. {}\n", ground.title);
+    let mut recipients = Vec::new();
+    let mut all = true;
+    for to in &request.to {
+        let told = tell(admin, &ground, listener, &request, &facts, to).await;
+        let from = facts.sender.as_ref().and_then(ReversePath::address);
+        let from = from.map_or_else(|| "<>".to_owned(), Address::to_string);
+        text.push_str(&format!("\n{from} to {to}\n{}", told.story));
+        all &= told.accepted;
+        recipients.push(json!({ "recipient": told.recipient, "accepted": told.accepted,
+            "story": told.story, "way": told.way }));
+    }
+    let json = json!({ "schema": "mailkeep.explain/1", "ok": all, "revision": ground.revision,
+        "configuration": ground.title, "listener": *listener.name, "recipients": recipients });
+    let answer = Answer::new(text, json);
+    Ok(if all { answer } else { answer.with_exit(exit::FOUND) })
+}
+
+fn facts(request: &Request, listener: &str) -> Facts {
+    let message = request.message.as_ref().map(|content| content.facts.clone());
+    let sized = request
+        .size_octets
+        .map(|size_octets| MessageFacts { size_octets, ..MessageFacts::default() });
+    Facts {
+        now: Some(Moment(mail::Timestamp::now())),
+        listener: Some(listener.to_owned()),
+        client_ip: Some(request.client),
+        client_name: request.client_name.clone(),
+        helo: Some(request.helo.clone()),
+        tls: request.tls.map(|version| Box::new(rules::hints::handshake(version))),
+        authenticated: request.authenticated.as_ref().map(Address::to_string),
+        sender: Some(request.from.clone()),
+        recipient: None,
+        recipient_count: u32::try_from(request.to.len()).ok(),
+        message: message.or(sized),
+    }
+}
+
+async fn tell(
+    admin: &Admin,
+    ground: &Ground,
+    listener: &config::model::Listener,
+    request: &Request,
+    facts: &Facts,
+    to: &Address,
+) -> Told {
+    let resolution = ground.directory.resolve(to);
+    let mut facts = facts.clone();
+    facts.recipient = Some(crate::conversation::recipient_facts(to, &resolution));
+    let policy = &ground.snapshot.policy;
+    let mut story = policy.story(&facts);
+    let decision = policy.decide_through(&facts, Stage::Data);
+    let refused = decision.outcome.refusal().is_some().then_some(decision.stage);
+    let first =
+        obstacle::first(admin, ground, listener, request, &facts, &resolution, refused).await;
+    if let Some(obstacle) = first {
+        hinder(&mut story, obstacle);
+        return Told { recipient: to.clone(), story, accepted: false, way: None };
+    }
+    let accepted = refused.is_none();
+    let way = accepted.then(|| way::add(ground, &facts, &decision, &mut story)).flatten();
+    Told { recipient: to.clone(), story, accepted, way }
+}
+
+/// Ends the story at what the rules do not decide.
+fn hinder(story: &mut Story, obstacle: Obstacle) {
+    let Obstacle { stage, before_rules, why, outcome } = obstacle;
+    story.chapters.retain(|told| told.stage < stage || (told.stage == stage && !before_rules));
+    put(story, stage, why);
+    story.outcome = outcome;
+    story.by = None;
+    story.not_reached.clear();
+    // They tell what the rules would do, and it is not the rules that decide here.
+    story.hints.clear();
+}
+
+/// Adds a line of ours to the chapter of a stage.
+fn put(story: &mut Story, stage: Stage, line: String) {
+    if let Some(chapter) = story.chapters.iter_mut().find(|told| told.stage == stage) {
+        if !chapter.headline.is_empty() {
+            chapter.headline.push_str(NEXT_LINE);
+        }
+        chapter.headline.push_str(&line);
+        return;
+    }
+    let at = story.chapters.partition_point(|told| told.stage < stage);
+    let explanation = Explanation {
+        stage,
+        rules: Vec::new(),
+        not_reached: Vec::new(),
+        outcome: String::new(),
+        by: None,
+    };
+    story.chapters.insert(at, Chapter { stage, headline: line, because: Vec::new(), explanation });
+}
+
+/// What begins another line under the first in a chapter.
+const NEXT_LINE: &str = "\n            ";
