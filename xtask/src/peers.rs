@@ -20,11 +20,21 @@ const PACKAGES: &[&str] = &[
     "sslscan",
     "fail2ban",
     "postfix",
+    // What Exim is linked with.
+    "libdb5.3",
+    "libgnutls-dane0",
+    "libidn12",
+    "libidn2-0",
+    "libnsl2",
+    "libpcre2-8-0",
 ];
 
 /// Mail transfer agents exclude each other as packages, so this one is only
 /// unpacked, into `target/peers`, and run from there.
 const UNPACKED: &[&str] = &["exim4-daemon-light"];
+
+/// Debian's Exim does not start where this user is not, whatever it is told to run as.
+const EXIM_USER: &str = "Debian-exim";
 
 /// From PyPI, into a virtual environment under `target/peers`.
 const PYTHON: &[&str] = &["sslyze==6.2.0"];
@@ -54,7 +64,27 @@ pub fn install() -> Result<()> {
             unpack(package, &folder)?;
         }
     }
+    if !has_user(EXIM_USER) {
+        privileged(&[
+            "useradd",
+            "--system",
+            "--user-group",
+            "--no-create-home",
+            "--home-dir",
+            "/nonexistent",
+            "--shell",
+            "/usr/sbin/nologin",
+            EXIM_USER,
+        ])?;
+    }
     python(&folder.join("python"))
+}
+
+fn has_user(name: &str) -> bool {
+    Command::new("getent")
+        .args(["passwd", name])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 fn is_installed(package: &str) -> bool {

@@ -1,6 +1,11 @@
 //! The real binary with a configuration of the test's own, and plain clients for it.
 #![allow(dead_code, missing_docs)] // Each test uses its part.
 
+pub mod examples;
+pub mod partners;
+pub mod peers;
+pub mod tls;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -134,27 +139,40 @@ impl Server {
 
     /// The messages in the Maildir of an address under `@DIR@/maildir`.
     pub fn maildir(&self, address: &str) -> Vec<String> {
+        self.maildir_in("maildir", address)
+    }
+
+    /// The same under another folder of the test's.
+    pub fn maildir_in(&self, root: &str, address: &str) -> Vec<String> {
+        let contents = self.contents_in(root, address);
+        contents.iter().map(|content| String::from_utf8_lossy(content).into_owned()).collect()
+    }
+
+    /// The same, octet by octet.
+    pub fn contents_in(&self, root: &str, address: &str) -> Vec<Vec<u8>> {
         let (local, domain) = address.split_once('@').expect("an address");
-        let folder = self.folder.path().join("maildir").join(domain).join(local).join("new");
+        let folder = self.folder.path().join(root).join(domain).join(local).join("new");
         let mut messages: Vec<PathBuf> =
             fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
         messages.sort();
-        messages
-            .iter()
-            .map(|path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned())
-            .collect()
+        messages.iter().map(|path| fs::read(path).unwrap_or_default()).collect()
     }
 
     /// Waits until the Maildir of an address has `count` messages.
     pub fn wait_for_mail(&self, address: &str, count: usize) -> Vec<String> {
+        self.wait_for_mail_in("maildir", address, count)
+    }
+
+    /// The same under another folder of the test's.
+    pub fn wait_for_mail_in(&self, root: &str, address: &str, count: usize) -> Vec<String> {
         wait_for(|| {
-            let messages = self.maildir(address);
+            let messages = self.maildir_in(root, address);
             (messages.len() >= count).then_some(messages)
         })
         .unwrap_or_else(|| {
             panic!(
                 "{address} has {} of {count} messages\n{}\n{}",
-                self.maildir(address).len(),
+                self.maildir_in(root, address).len(),
                 shown(&self.run(&["queue", "list"])),
                 self.log()
             )
@@ -173,7 +191,8 @@ fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_mailkeep")
 }
 
-fn spawn(folder: &Path) -> Child {
+/// Starts `mailkeep serve` in a folder with a `mailkeep.conf`; its log goes there.
+pub fn spawn(folder: &Path) -> Child {
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -231,9 +250,16 @@ pub fn wait_for<T>(mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
+/// What a client's bytes go through: a socket, or TLS over one.
+pub trait Wire: Read + Write + Send {}
+impl<T: Read + Write + Send> Wire for T {}
+
 /// A client that says exactly what it is told to.
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
+    socket: Option<TcpStream>,
+    /// What the handshake came to, under TLS.
+    pub handshake: Option<tls::Seen>,
 }
 
 impl Client {
@@ -250,7 +276,37 @@ impl Client {
         let stream = TcpStream::connect(address).expect("the listener answers");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream: BufReader::new(stream) }
+        let socket = stream.try_clone().expect("another handle of the socket");
+        Self { stream: BufReader::new(Box::new(stream)), socket: Some(socket), handshake: None }
+    }
+
+    /// Speaks through something else, such as another program's pipes.
+    pub fn over(wire: Box<dyn Wire>) -> Self {
+        Self { stream: BufReader::new(wire), socket: None, handshake: None }
+    }
+
+    /// Connects to a port with TLS from the first octet and reads the greeting.
+    pub fn connect_tls(address: SocketAddr, terms: &tls::Terms) -> Self {
+        let mut client = Self::connect_silently(address);
+        client.encrypt(terms).expect("a handshake");
+        let greeting = client.reply();
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        client
+    }
+
+    /// Says STARTTLS and shakes hands.
+    pub fn starttls(&mut self, terms: &tls::Terms) {
+        self.expect("STARTTLS", "220 ");
+        self.encrypt(terms).expect("a handshake");
+    }
+
+    /// Shakes hands on the connection as it is.
+    pub fn encrypt(&mut self, terms: &tls::Terms) -> std::io::Result<()> {
+        let socket = self.socket.as_ref().expect("a socket of its own").try_clone()?;
+        let (stream, seen) = tls::connect(socket, terms)?;
+        self.stream = BufReader::new(stream);
+        self.handshake = Some(seen);
+        Ok(())
     }
 
     /// Sends bytes as they are; a peer that has closed is the test's finding later.
