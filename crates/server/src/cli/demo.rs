@@ -107,6 +107,11 @@ async fn play_here(
     if options.once {
         demo.server.stop().await;
         attending.abort();
+        let again =
+            if place.folder() == demo::data_default() { "" } else { " with the same --data" };
+        page.line(&format!(
+            "The demo has stopped. To look around, start it{again}: serve, or demo without --once."
+        ));
         return Ok(found);
     }
     page.line("The demo stays up: look around with the commands above. Ctrl-C stops it.");

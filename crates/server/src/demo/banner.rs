@@ -27,7 +27,10 @@ pub async fn text(
     for (name, kind) in kinds {
         let Some(address) = listeners.get(name) else { continue };
         let label = if lines.is_empty() { "Mail in" } else { "" };
-        lines.push(format!("  {label:<12}{name:<11} {address:<16} {kind}", address = address.to_string()));
+        lines.push(format!(
+            "  {label:<12}{name:<11} {address:<16} {kind}",
+            address = address.to_string()
+        ));
     }
     let password = match new_password {
         Some(password) => format!("{PERSON}, password {password}"),
@@ -40,7 +43,10 @@ pub async fn text(
     line("Rules", short(&place.configuration()));
     line("Data", format!("{}   (delete it to start again)", short(place.folder())));
     lines.push(String::new());
-    lines.push("  Domains     clinic.test and secure.clinic.test are yours; partner.test has TLS,".to_owned());
+    lines.push(
+        "  Domains     clinic.test and secure.clinic.test are yours; partner.test has TLS,"
+            .to_owned(),
+    );
     lines.push("              oldpartner.test has none, dropper.test breaks it off".to_owned());
     Ok(lines.join("\n"))
 }

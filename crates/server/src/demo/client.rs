@@ -82,7 +82,10 @@ impl Client {
     /// # Errors
     ///
     /// When one of these steps fails.
-    pub async fn connect_encrypted(address: SocketAddr, trust: &Trust) -> Result<(Self, Handshake)> {
+    pub async fn connect_encrypted(
+        address: SocketAddr,
+        trust: &Trust,
+    ) -> Result<(Self, Handshake)> {
         let mut client = Self::connect(address).await?;
         client.hello().await?;
         let handshake = client.start_tls(trust).await?;

@@ -134,7 +134,7 @@ delivery {{
     loopback  on
 }}
 mx {{
-    outside.test  192.0.2.25      # out of reach, to show that it is
+    outside.test  192.0.2.25:25   # out of reach, to show that it is
 {exchangers}}}
 "#,
         authority = authority.display(),

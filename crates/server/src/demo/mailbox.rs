@@ -50,9 +50,11 @@ fn newest(folder: &PathBuf, words: &[&str]) -> Option<Letter> {
     let entries = fs::read_dir(folder).ok()?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
-    files.iter().rev().filter_map(|file| read(file).ok()).find(|letter| {
-        words.iter().all(|word| letter.text.contains(word))
-    })
+    files
+        .iter()
+        .rev()
+        .filter_map(|file| read(file).ok())
+        .find(|letter| words.iter().all(|word| letter.text.contains(word)))
 }
 
 fn read(file: &PathBuf) -> Result<Letter> {
@@ -76,7 +78,8 @@ impl Letter {
 
     /// The part of a notice that people read: the first one of plain text.
     pub fn words(&self) -> Vec<&str> {
-        let begin = |line: &&str| !line.to_ascii_lowercase().starts_with("content-type: text/plain");
+        let begin =
+            |line: &&str| !line.to_ascii_lowercase().starts_with("content-type: text/plain");
         let body = self.text.lines().skip_while(begin).skip_while(|line| !line.is_empty());
         let lines: Vec<&str> =
             body.skip(1).take_while(|line| !line.starts_with("--") || *line == "-- ").collect();

@@ -1,12 +1,12 @@
 //! What an operator of the demo can ask, over its control socket.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use evidence::{Accepted, Attempted, Event, Finished, PublicKey, Refused};
-use mail::{Address, Timestamp};
+use mail::{Address, ReversePath, Timestamp};
 use serde_json::Value;
 
 use super::Place;
@@ -91,6 +91,29 @@ impl Operator {
     /// When it cannot.
     pub async fn flush(&self) -> Result<()> {
         self.demand(&Request::Dns(status::DnsRequest::Flush)).await.map(drop)
+    }
+
+    /// What the policy would do with mail in the clear to a listener.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not say.
+    pub async fn explain(&self, listener: &str, from: &str, to: &str) -> Result<String> {
+        let request = control::explain::Request {
+            from: ReversePath::Address(Address::parse(from)?),
+            to: vec![Address::parse(to)?],
+            client: Ipv4Addr::LOCALHOST.into(),
+            client_name: None,
+            helo: "laptop.clinic.test".to_owned(),
+            tls: None,
+            authenticated: None,
+            listener: Some(listener.to_owned()),
+            message: None,
+            size_octets: None,
+            candidate: None,
+        };
+        // A refusal is an answer here.
+        Ok(self.ask(&Request::Explain(Box::new(request))).await?.text)
     }
 
     /// The whole evidence as lines, signed at this moment.

@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 /// The name and version of the JSON form.
 const JSON_SCHEMA: &str = "mailkeep.demo/1";
 
+/// Where lines are wrapped, in characters.
+const WIDTH: usize = 94;
+/// Stands for lines that are not shown.
+const LEFT_OUT: &str = "[...]";
+
 /// Bold.
 const STRONG: &str = "\x1b[1m";
 /// Faint.
@@ -54,8 +59,8 @@ impl Story {
 impl Page {
     /// A page whose commands begin with `command`; nothing is written unless `is_shown`.
     pub fn new(command: String, is_shown: bool) -> Self {
-        let is_coloured =
-            std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let is_coloured = std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         Self { is_shown, is_coloured, command, stories: Vec::new() }
     }
 
@@ -76,13 +81,32 @@ impl Page {
     /// What was really said or written, line by line.
     pub fn quote<T: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = T>) {
         for line in lines {
-            let line = clean(line.as_ref());
-            let line = line.trim_end();
-            if line.is_empty() {
-                self.line("");
-            } else {
-                self.line(&self.in_style(FAINT, &format!("     {line}")));
+            for line in wrapped(&clean(line.as_ref())) {
+                let line = format!("     {line}");
+                self.line(&self.in_style(FAINT, line.trim_end()));
             }
+        }
+    }
+
+    /// Those of `lines` that are `wanted`, and where others were left out.
+    pub fn excerpt<T: AsRef<str>>(
+        &mut self,
+        lines: impl IntoIterator<Item = T>,
+        wanted: impl Fn(&str) -> bool,
+    ) {
+        let mut left_out = false;
+        for line in lines {
+            if wanted(line.as_ref()) {
+                if std::mem::take(&mut left_out) {
+                    self.quote([LEFT_OUT]);
+                }
+                self.quote([line]);
+            } else {
+                left_out = true;
+            }
+        }
+        if left_out {
+            self.quote([LEFT_OUT]);
         }
     }
 
@@ -149,6 +173,25 @@ impl Page {
     }
 }
 
+/// `line` in pieces of [`WIDTH`], the later ones a little further from the left than the
+/// first. A word that is longer stays whole.
+fn wrapped(line: &str) -> Vec<String> {
+    let indent = line.len() - line.trim_start().len();
+    let mut pieces = vec![String::new()];
+    for (at, word) in line.split(' ').enumerate() {
+        let piece = pieces.last_mut().map_or(0, |piece| piece.chars().count());
+        if at > 0 && piece > indent && piece + 1 + word.chars().count() > WIDTH {
+            pieces.push(format!("{:width$}{word}", "", width = indent + 2));
+        } else if let Some(piece) = pieces.last_mut() {
+            if at > 0 {
+                piece.push(' ');
+            }
+            piece.push_str(word);
+        }
+    }
+    pieces
+}
+
 /// Without what would move the cursor: partners write some of it.
 fn clean(text: &str) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
@@ -180,6 +223,21 @@ mod tests {
         page.end(Ok(()));
         assert!(!page.holds());
         assert_eq!(page.summary(), "1 of 2 stories FAILED.");
+    }
+
+    #[test]
+    fn a_long_line_is_wrapped_and_loses_nothing() {
+        assert_eq!(wrapped("  short   one"), ["  short   one"]);
+        assert_eq!(wrapped(""), [""]);
+        let long = format!("  reply  550 {}", "word ".repeat(50));
+        let pieces = wrapped(long.trim_end());
+        assert!(pieces.len() > 2);
+        assert!(pieces.iter().all(|piece| piece.len() <= WIDTH), "{pieces:#?}");
+        assert!(pieces[1..].iter().all(|piece| piece.starts_with("    word")), "{pieces:#?}");
+        let again: Vec<_> = pieces.iter().flat_map(|piece| piece.split_whitespace()).collect();
+        assert_eq!(again, long.split_whitespace().collect::<Vec<_>>());
+        let whole = "x".repeat(WIDTH * 2);
+        assert_eq!(wrapped(&whole), [whole]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Starting the demo: partners, files, the server, and its one person.
 
+use std::io;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use delivery::Egress;
 use lab::World;
 use lab::world::SMARTHOST_PASSWORD;
@@ -45,9 +46,7 @@ impl Demo {
         let Some(config) = outcome.config else { bail!("{}", outcome.render()) };
         let data = place.folder().to_owned();
         let launch = Launch { file: None, config, text, data, egress: Egress::LoopbackOnly };
-        let server = Server::start(launch).await.context(
-            "The demo cannot start. If a port is taken, choose others: --port-base 3525",
-        )?;
+        let server = Server::start(launch).await.map_err(|error| with_way_out(&error))?;
         let new_password = make_person(&server, place).await?;
         let witness = witness::start(place, world)?;
         Ok(Self { server, new_password, witness })
@@ -58,6 +57,16 @@ impl Drop for Demo {
     fn drop(&mut self) {
         self.witness.abort();
     }
+}
+
+/// What keeps the server from starting, and what to do about it.
+fn with_way_out(error: &anyhow::Error) -> anyhow::Error {
+    let taken = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::AddrInUse);
+    let way_out = if taken { "\nChoose other ports: --port-base 3525, or 0 for any." } else { "" };
+    anyhow!("The demo cannot start: {error:#}{way_out}")
 }
 
 /// Makes the person's account at the first start, and a new password where the file of

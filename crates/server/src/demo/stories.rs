@@ -90,11 +90,11 @@ impl Stage {
         Ok(client)
     }
 
-    /// Sends a message of the person to one recipient, shows the session and gives the id.
+    /// Sends a message of the person to one recipient, shows how that went and gives the id.
     async fn send(&self, page: &mut Page, to: &str, subject: &str) -> Result<String> {
         let mut client = self.person().await?;
         let id = client.send_message(PERSON, to, &message(PERSON, to, subject)).await?;
-        page.quote(client.take_said());
+        show(page, client.take_said());
         client.quit().await;
         Ok(id)
     }
@@ -111,9 +111,14 @@ impl Stage {
     }
 }
 
+/// Shows of a session to whom a message went and what became of it.
+fn show(page: &mut Page, said: Vec<String>) {
+    page.excerpt(said, |line| line.starts_with("C: RCPT") || line.contains("queued as"));
+}
+
 /// A short message; the server adds what it lacks.
 fn message(from: &str, to: &str, subject: &str) -> String {
-    format!("From: <{from}>\nTo: <{to}>\nSubject: {subject}\n\nThe results are attached to a dream.\n")
+    format!("From: <{from}>\nTo: <{to}>\nSubject: {subject}\n\nThe results are as we had hoped.\n")
 }
 
 /// The handshake of the last attempt in a trace.

@@ -32,7 +32,8 @@ async fn without_tls(stage: &Stage, page: &mut Page) -> Result<()> {
     page.scene("All that oldpartner.test saw:");
     page.quote(after.since(&before));
     page.check(saw_nothing(&before, &after), "it was greeted, and got neither sender nor message");
-    page.quote(trace.sections(&["out", "end"]));
+    page.scene("The record:");
+    page.quote(trace.sections(&["out"]));
     page.check(is_not_sent(&trace), "the word for it is NOT SENT");
     let bounced = trace.finished().is_some_and(|finished| {
         finished.recipients.iter().all(|recipient| recipient.ending == Ending::Bounced)
@@ -41,7 +42,8 @@ async fn without_tls(stage: &Stage, page: &mut Page) -> Result<()> {
     page.see(&format!("trace {id}"));
 
     page.scene("The notice in the mailbox of Dr. Lee:");
-    let notice = mailbox::wait_for(&stage.place, PERSON, &["Auto-Submitted: auto-replied", &id]).await?;
+    let notice =
+        mailbox::wait_for(&stage.place, PERSON, &["Auto-Submitted: auto-replied", &id]).await?;
     let subject = notice.field("subject").unwrap_or_default();
     page.quote([format!("Subject: {subject}"), String::new()]);
     page.quote(notice.words());
@@ -77,13 +79,17 @@ async fn broken_off(stage: &Stage, page: &mut Page) -> Result<()> {
     let waits = trace.last_attempt().is_some_and(|(_, attempt)| attempt.next.is_some());
     page.check(waits && trace.finished().is_none(), "the message waits, as the fault may pass");
     page.check(is_not_sent(&trace), "the word for it is NOT SENT");
-    let notice = mailbox::wait_for(&stage.place, PERSON, &["Auto-Submitted: auto-replied", &id]).await?;
+    let notice =
+        mailbox::wait_for(&stage.place, PERSON, &["Auto-Submitted: auto-replied", &id]).await?;
     let subject = notice.field("subject").unwrap_or_default().to_owned();
 
     page.scene("The early notice in the mailbox of Dr. Lee:");
     page.quote([format!("Subject: {subject}"), String::new()]);
     page.quote(notice.words());
-    page.check(subject.starts_with("Delayed"), "it says that the message waits, why, and until when");
+    page.check(
+        subject.starts_with("Delayed"),
+        "it says that the message waits, why, and until when",
+    );
     let after = stage.seen_by(BROKEN).await?;
     page.check(
         after.connections > before.connections && saw_nothing(&before, &after),

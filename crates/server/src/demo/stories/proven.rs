@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use evidence::verify::{Fault, Finding, Subject};
-use tls::{Protection, Version, Verification};
+use tls::{Protection, Verification, Version};
 
 use super::{Stage, handshake};
 use crate::demo::operator::Trace;
@@ -11,7 +11,9 @@ use crate::demo::page::Page;
 const RECIPIENT: &str = "office@partner.test";
 
 pub(super) async fn tell(stage: &Stage, page: &mut Page) -> Result<()> {
-    page.scene("Dr. Lee writes to partner.test, which must prove who it is (Force Encrypt, verified).");
+    page.scene(
+        "Dr. Lee writes to partner.test, which must prove who it is (Force Encrypt, verified).",
+    );
     let before = stage.seen_by("partner.test").await?;
     let id = stage.send(page, RECIPIENT, "Results").await?;
     let trace = stage.end_of(&id).await?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use mail::Timestamp;
 
-use super::{PERSON, Stage, message};
+use super::{PERSON, Stage, message, show};
 use crate::demo::client::Client;
 use crate::demo::page::Page;
 
@@ -39,6 +39,7 @@ pub(super) async fn tell(stage: &Stage, page: &mut Page) -> Result<()> {
     let named = rule.is_some_and(|rule| rule.name == RULE && rule.origin.is_some());
     page.check(named, format!("it names the rule {RULE} and its line"));
     page.see(&format!("trace {}", refusal.id));
+    page.see(&format!("explain --from {STRANGER} --to {PROTECTED} --client 127.0.0.1 --tls none"));
     page.see(&format!("trace {id}"));
 
     page.scene("The same server begins TLS and tries again.");
@@ -48,7 +49,7 @@ pub(super) async fn tell(stage: &Stage, page: &mut Page) -> Result<()> {
     page.quote(handshake);
     let text = message(STRANGER, PROTECTED, "Under TLS");
     let id = client.send_message(STRANGER, PROTECTED, &text).await?;
-    page.quote(client.take_said());
+    show(page, client.take_said());
     client.quit().await;
     let trace = stage.end_of(&id).await?;
     let delivered = trace.finished().is_some_and(|finished| {
