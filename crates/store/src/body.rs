@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use crate::chain::{Hash, to_hash};
 use crate::error::StoreError;
 use crate::model::BlobId;
+use crate::placement::find_body;
 use crate::segment::{Extent, Segment, Segments};
-use crate::store::find_body;
 
 /// A body keeps at most this many octets in memory while it comes in; the rest
 /// is already in a segment. A body that is no longer than this stays in memory

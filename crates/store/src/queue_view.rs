@@ -43,6 +43,11 @@ pub enum EntryStateKind {
     Held,
 }
 
+impl EntryStateKind {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Waiting, Self::Leased, Self::Held];
+}
+
 /// What an entry is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryState {
@@ -251,36 +256,56 @@ pub(crate) fn page(
             limit: ENTRIES_NAMED_MAX as u64,
         });
     }
-    // The indexes by destination are one for each state: each is asked, and the pages merged.
-    let states = match filter.state {
-        Some(state) => vec![Some(state)],
-        None if filter.destination.is_some() => {
-            vec![
-                Some(EntryStateKind::Waiting),
-                Some(EntryStateKind::Leased),
-                Some(EntryStateKind::Held),
-            ]
+    let crowded = match &filter.destination {
+        Some(destination) => is_crowded(connection, destination)?,
+        None => true,
+    };
+    // There is one index for each state: each is asked, and the pages merged.
+    let ways = match filter.state {
+        None if crowded => vec![(Way::InOrder, None)],
+        None => EntryStateKind::ALL.map(|state| (Way::ByIndex, Some(state))).to_vec(),
+        Some(EntryStateKind::Waiting) if crowded => {
+            vec![(Way::InOrder, Some(EntryStateKind::Waiting))]
         }
-        None => vec![None],
+        Some(state) => vec![(Way::ByIndex, Some(state))],
     };
     let mut rows = Vec::new();
-    for state in states {
-        rows.extend(page_of_state(connection, filter, state, after, limit)?);
+    for (way, state) in ways {
+        rows.extend(page_of_state(connection, filter, way, state, after, limit)?);
     }
     rows.sort_by_key(|row: &EntryRow| row.entry);
     rows.truncate(limit as usize);
     Ok(rows)
 }
 
+/// How entries are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In their order, those that do not fit left out.
+    InOrder,
+    /// By the index of their state, then sorted: for each page, all that it has.
+    ByIndex,
+}
+
+/// Whether so many entries of a destination wait that sorting them for each
+/// page costs more than leaving out those of others.
+fn is_crowded(connection: &Connection, destination: &str) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT 1 FROM destination WHERE name = ?1 AND waiting > ?2")
+        .and_then(|mut statement| statement.exists((destination, CROWDED)))
+        .map_err(|e| StoreError::sqlite("look at a destination", &e))
+}
+
 fn page_of_state(
     connection: &Connection,
     filter: &QueueFilter,
+    way: Way,
     state: Option<EntryStateKind>,
     after: Option<EntryId>,
     limit: u32,
 ) -> Result<Vec<EntryRow>, StoreError> {
     let failed = |e| StoreError::sqlite("list the queue", &e);
-    let (sql, values) = question(filter, state, after, limit);
+    let (sql, values) = question(filter, way, state, after, limit);
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
     statement.query_map(&values[..], entry_row).and_then(Iterator::collect).map_err(failed)
@@ -289,52 +314,70 @@ fn page_of_state(
 /// The question for a page, and its values in the order of their marks.
 fn question(
     filter: &QueueFilter,
+    way: Way,
     state: Option<EntryStateKind>,
     after: Option<EntryId>,
     limit: u32,
 ) -> (String, Vec<Box<dyn ToSql>>) {
-    let mut sql = String::from(
-        "SELECT e.n, m.id, m.reverse_path, m.size, e.destination, e.route, e.state, e.due,
-           e.until, e.hold, e.queued, e.expires, e.attempts, e.recipients, e.recipient_count,
-           e.note
-         FROM entry e JOIN message m ON m.n = e.n >> ",
-    );
-    sql.push_str(&ENTRY_BITS.to_string());
-    sql.push_str(" WHERE e.n > ?");
-    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(after.map_or(-1, |entry| entry.0))];
+    let mut sql = String::from(COLUMNS);
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let _ = match filter.trace {
+        // The entries of a message are the range that its number begins.
+        Some((low, high)) => {
+            values.push(Box::new(low.to_bytes()));
+            values.push(Box::new(high.to_bytes()));
+            write!(
+                sql,
+                " FROM message m CROSS JOIN entry e
+                    ON e.n >= m.n << {ENTRY_BITS} AND e.n < (m.n + 1) << {ENTRY_BITS}
+                  WHERE m.id BETWEEN ? AND ?"
+            )
+        }
+        None => write!(
+            sql,
+            " FROM entry e CROSS JOIN message m ON m.n = e.n >> {ENTRY_BITS} WHERE TRUE"
+        ),
+    };
+    // The sign keeps SQLite from an index.
+    sql.push_str(match way {
+        Way::InOrder => " AND e.n > ?",
+        Way::ByIndex => " AND +e.n > ?",
+    });
+    values.push(Box::new(after.map_or(-1, |entry| entry.0)));
     if let Some(entries) = &filter.entries {
         let numbers: Vec<String> = entries.iter().map(|entry| entry.0.to_string()).collect();
         let _ = write!(sql, " AND e.n IN ({})", numbers.join(","));
     }
-    if let Some((low, high)) = filter.trace {
-        let _ = write!(
-            sql,
-            " AND e.n >> {ENTRY_BITS} IN (SELECT n FROM message WHERE id BETWEEN ? AND ?)"
-        );
-        values.push(Box::new(low.to_bytes()));
-        values.push(Box::new(high.to_bytes()));
-    }
     if let Some(destination) = &filter.destination {
-        sql.push_str(" AND e.destination = ?");
+        sql.push_str(match way {
+            Way::ByIndex => " AND e.destination = ?",
+            Way::InOrder => " AND +e.destination = ?",
+        });
         values.push(Box::new(destination.clone()));
     }
     // Written out, because a partial index is used only for what the text says.
-    match state {
-        None => {}
-        Some(EntryStateKind::Waiting) => sql.push_str(" AND e.state = 0"),
-        Some(EntryStateKind::Leased) => sql.push_str(" AND e.state = 1"),
-        Some(EntryStateKind::Held) => sql.push_str(" AND e.state = 2"),
+    match (way, state) {
+        (_, None) => {}
+        (Way::ByIndex, Some(state)) => {
+            let _ = write!(sql, " AND e.state = {}", number(state));
+        }
+        (Way::InOrder, Some(state)) => {
+            let _ = write!(sql, " AND +e.state = {}", number(state));
+        }
     }
     if let Some(party) = &filter.party {
-        let _ =
-            write!(sql, " AND e.n >> {ENTRY_BITS} IN (SELECT message FROM party WHERE name = ?)");
+        let _ = write!(
+            sql,
+            " AND EXISTS
+               (SELECT 1 FROM party WHERE name = ? AND message = e.n >> {ENTRY_BITS})"
+        );
         values.push(Box::new(party_key(party)));
     }
     if let Some(domain) = &filter.party_domain {
         let _ = write!(
             sql,
-            " AND e.n >> {ENTRY_BITS} IN \
-             (SELECT message FROM party WHERE name >= ? AND name < ?)"
+            " AND e.n >> {ENTRY_BITS} IN
+               (SELECT message FROM party WHERE name >= ? AND name < ?)"
         );
         let (from, to) = domain_range(domain);
         values.push(Box::new(from));
@@ -344,9 +387,20 @@ fn question(
         sql.push_str(" AND e.queued < ?");
         values.push(Box::new(before.0));
     }
-    sql.push_str(" ORDER BY e.n LIMIT ?");
+    sql.push_str(match way {
+        Way::InOrder => " ORDER BY e.n LIMIT ?",
+        Way::ByIndex => " ORDER BY +e.n LIMIT ?",
+    });
     values.push(Box::new(limit));
     (sql, values)
+}
+
+fn number(state: EntryStateKind) -> i64 {
+    match state {
+        EntryStateKind::Waiting => WAITING,
+        EntryStateKind::Leased => LEASED,
+        EntryStateKind::Held => HELD,
+    }
 }
 
 /// The keys of a domain's addresses: from the first, up to and without the second.
@@ -379,7 +433,46 @@ fn entry_row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
     })
 }
 
+const COLUMNS: &str = "SELECT e.n, m.id, m.reverse_path, m.size, e.destination, e.route, e.state,
+   e.due, e.until, e.hold, e.queued, e.expires, e.attempts, e.recipients, e.recipient_count,
+   e.note";
+/// With more entries waiting, a destination is walked through in order.
+const CROWDED: u32 = 20_000;
 /// The most rows of one page.
 pub const QUEUE_PAGE_MAX: u32 = 1000;
 /// The most entries a filter names.
 pub const ENTRIES_NAMED_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::plan;
+
+    fn plan_of(filter: &QueueFilter, way: Way, state: Option<EntryStateKind>) -> String {
+        let (sql, values) = question(filter, way, state, Some(EntryId(7)), 100);
+        plan(&sql, &values)
+    }
+
+    #[test]
+    fn a_page_is_found_by_an_index_and_read_no_further_than_needed() {
+        let all = QueueFilter::default;
+        let walked = plan_of(&all(), Way::InOrder, None);
+        assert!(walked.starts_with("SEARCH e USING INTEGER PRIMARY KEY"), "{walked}");
+        assert!(!walked.contains("TEMP B-TREE"), "{walked}");
+
+        let here = QueueFilter { destination: Some("a.example".to_owned()), ..all() };
+        let walked = plan_of(&here, Way::InOrder, Some(EntryStateKind::Waiting));
+        assert!(!walked.contains("TEMP B-TREE"), "{walked}");
+        let found = plan_of(&here, Way::ByIndex, Some(EntryStateKind::Waiting));
+        assert!(found.contains("entry_waiting (destination=?"), "{found}");
+        let found = plan_of(&here, Way::ByIndex, Some(EntryStateKind::Held));
+        assert!(found.contains("entry_held (destination=?"), "{found}");
+        let found = plan_of(&here, Way::ByIndex, Some(EntryStateKind::Leased));
+        assert!(found.contains("entry_leased"), "{found}");
+
+        let named = QueueFilter { trace: TraceId::range_of_prefix("01JNX8Z4"), ..all() };
+        let found = plan_of(&named, Way::InOrder, None);
+        assert!(found.contains("message_id (id>? AND id<?)"), "{found}");
+        assert!(found.contains("SEARCH e USING INTEGER PRIMARY KEY"), "{found}");
+    }
+}

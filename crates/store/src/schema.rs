@@ -185,6 +185,17 @@ pub(crate) fn migrate(
     Ok(())
 }
 
+/// How SQLite would answer a question on an empty database of this schema.
+#[cfg(test)]
+pub(crate) fn plan(sql: &str, values: &[Box<dyn rusqlite::ToSql>]) -> String {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrate(&mut connection, Path::new("mailkeep.db"), MIGRATIONS).unwrap();
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let values: Vec<&dyn rusqlite::ToSql> = values.iter().map(AsRef::as_ref).collect();
+    let lines = statement.query_map(&values[..], |row| row.get::<_, String>(3)).unwrap();
+    lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

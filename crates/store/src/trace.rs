@@ -100,55 +100,78 @@ fn find(connection: &Connection, query: &TraceQuery) -> Result<Vec<MessageRow>, 
     statement.query_map(&values[..], message_row).and_then(Iterator::collect).map_err(failed)
 }
 
-/// The question and its values. A message's name begins with its time and its
-/// number grows with it, so every way in is a range of an index.
+/// The question and its values. An address, a Message-ID or a domain is
+/// followed in the order of its messages' numbers, anything else in the order
+/// of names; both begin with the newest and stop at the limit.
 fn question(query: &TraceQuery) -> (String, Vec<Box<dyn ToSql>>) {
+    let mut parties = Vec::new();
+    parties.extend(query.address.as_ref().map(party_key));
+    parties.extend(query.message_id.as_ref().map(|id| message_id_key(id)));
     let mut sql = String::from(COLUMNS);
     let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-    let mut parties = |from: String, to: Option<String>| {
-        sql.push_str(match to {
-            None => " AND n IN (SELECT message FROM party WHERE name = ?)",
-            Some(_) => " AND n IN (SELECT message FROM party WHERE name >= ? AND name < ?)",
-        });
-        values.push(Box::new(from));
-        if let Some(to) = to {
-            values.push(Box::new(to));
-        }
+    let order = match (parties.is_empty(), &query.domain) {
+        (false, _) => Order::Party,
+        (true, Some(_)) => Order::Number,
+        (true, None) => Order::Name,
     };
-    if let Some(address) = &query.address {
-        parties(party_key(address), None);
-    }
-    if let Some(id) = &query.message_id {
-        parties(message_id_key(id), None);
+    let mut parties = parties.into_iter();
+    sql.push_str(match parties.next() {
+        None => " FROM message m WHERE TRUE",
+        Some(first) => {
+            values.push(Box::new(first));
+            " FROM party p CROSS JOIN message m ON m.n = p.message WHERE p.name = ?"
+        }
+    });
+    for party in parties {
+        sql.push_str(" AND EXISTS (SELECT 1 FROM party WHERE name = ? AND message = m.n)");
+        values.push(Box::new(party));
     }
     if let Some(domain) = &query.domain {
+        sql.push_str(" AND m.n IN (SELECT message FROM party WHERE name >= ? AND name < ?)");
         let (from, to) = domain_range(domain);
-        parties(from, Some(to));
+        values.push(Box::new(from));
+        values.push(Box::new(to));
     }
     if let Some((low, high)) = query.ids {
-        sql.push_str(" AND id BETWEEN ? AND ?");
+        sql.push_str(" AND m.id BETWEEN ? AND ?");
         values.push(Box::new(low.to_bytes()));
         values.push(Box::new(high.to_bytes()));
     }
     if let Some(from) = query.from {
         // Names are given a moment before a message is complete.
-        sql.push_str(" AND received >= ? AND id >= ?");
+        sql.push_str(" AND m.received >= ? AND m.id >= ?");
         values.push(Box::new(from.0));
         values.push(Box::new(first_name(from.0.saturating_sub(NAME_AHEAD_MS))));
     }
     if let Some(to) = query.to {
-        sql.push_str(" AND received < ? AND id < ?");
+        sql.push_str(" AND m.received < ? AND m.id < ?");
         values.push(Box::new(to.0));
         values.push(Box::new(first_name(to.0)));
     }
     if let Some(after) = query.after {
-        sql.push_str(" AND id < ?");
+        sql.push_str(match order {
+            Order::Party => " AND p.message < (SELECT n FROM message WHERE id = ?)",
+            Order::Number => " AND m.n < (SELECT n FROM message WHERE id = ?)",
+            Order::Name => " AND m.id < ?",
+        });
         values.push(Box::new(after.to_bytes()));
     }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    sql.push_str(match order {
+        Order::Party => " ORDER BY p.message DESC LIMIT ?",
+        Order::Number => " ORDER BY m.n DESC LIMIT ?",
+        Order::Name => " ORDER BY m.id DESC LIMIT ?",
+    });
     let limit = if query.limit == 0 { TRACE_PAGE_MAX } else { query.limit.min(TRACE_PAGE_MAX) };
     values.push(Box::new(limit));
     (sql, values)
+}
+
+/// The order in which messages are followed, newest first in each.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Party,
+    Number,
+    Name,
 }
 
 /// The lowest name that begins at `ms`.
@@ -180,11 +203,39 @@ fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     })
 }
 
-const COLUMNS: &str = "SELECT id, received, finished, reverse_path, message_id, size, sha256, blob,
-   recipients, open, delivered, relayed, bounced, discarded, quarantined, cancelled, facts
- FROM message WHERE TRUE";
+const COLUMNS: &str = "SELECT m.id, m.received, m.finished, m.reverse_path, m.message_id, m.size,
+   m.sha256, m.blob, m.recipients, m.open, m.delivered, m.relayed, m.bounced, m.discarded,
+   m.quarantined, m.cancelled, m.facts";
 /// The most messages of one page.
 pub const TRACE_PAGE_MAX: u32 = 1000;
 /// A message's name may be this much older than its receipt: the longest that
 /// a session may take over one message.
 const NAME_AHEAD_MS: i64 = 24 * 60 * 60 * 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::plan;
+
+    #[test]
+    fn no_way_to_find_a_message_reads_all_of_them() {
+        let address = Address::parse("ann@clinic.example").ok();
+        let domain = Domain::parse("clinic.example").ok();
+        let all = TraceQuery::default;
+        for query in [
+            all(),
+            TraceQuery { ids: TraceId::range_of_prefix("01JNX8Z4"), ..all() },
+            TraceQuery { address: address.clone(), ..all() },
+            TraceQuery { domain, ..all() },
+            TraceQuery { address, message_id: Some("a@b".to_owned()), ..all() },
+            TraceQuery { from: Some(Timestamp(5)), to: Some(Timestamp(6)), ..all() },
+        ] {
+            let (sql, values) = question(&query);
+            let plan = plan(&sql, &values);
+            assert!(!plan.contains("SCAN message"), "{query:?}: {plan}");
+            let newest_first = plan.contains("SCAN m USING INDEX message_id");
+            assert!(plan.contains("SEARCH") || newest_first, "{query:?}: {plan}");
+            assert!(!plan.contains("USE TEMP B-TREE FOR ORDER BY"), "{query:?}: {plan}");
+        }
+    }
+}

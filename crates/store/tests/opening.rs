@@ -205,6 +205,7 @@ async fn wherever_the_log_is_torn_every_promise_before_that_is_kept() {
     }
 }
 
+const LINES_BEFORE_KILL: usize = 15;
 const CHILD_FOLDER: &str = "STORE_TEST_CHILD_FOLDER";
 
 /// Run as a process of its own by the test below, which kills it.
@@ -245,10 +246,20 @@ async fn a_process_killed_at_any_instant_has_kept_what_it_promised() {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
+        let (spoke, spoken) = std::sync::mpsc::channel();
         let lines = std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).collect::<Vec<String>>()
+            let lines = output.lines().map_while(Result::ok);
+            lines.inspect(|_| spoke.send(()).unwrap_or_default()).collect::<Vec<String>>()
         });
-        std::thread::sleep(Duration::from_millis(60 + fastrand::u64(..150)));
+        if round % 4 == 0 {
+            // While it starts, perhaps.
+            std::thread::sleep(Duration::from_millis(fastrand::u64(..60)));
+        } else {
+            for _ in 0..LINES_BEFORE_KILL {
+                spoken.recv_timeout(Duration::from_secs(30)).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(fastrand::u64(..80)));
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         for line in lines.join().unwrap() {
@@ -275,5 +286,5 @@ async fn a_process_killed_at_any_instant_has_kept_what_it_promised() {
             assert!(octets.windows(2).all(|pair| pair[0] == pair[1]));
         }
     }
-    assert!(promised.len() > 50, "the child did hardly anything: {}", promised.len());
+    assert!(promised.len() > 9 * LINES_BEFORE_KILL / 2, "hardly anything: {}", promised.len());
 }
