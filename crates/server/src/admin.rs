@@ -199,9 +199,22 @@ impl Offline {
 
     /// Opens the store and answers from it.
     pub async fn answer(self, request: &Request) -> Answer {
-        if !self.data.is_dir() && !makes_folder(request) {
+        if self.data.is_dir() || makes_folder(request) {
+            return self.answer_there(request).await;
+        }
+        if !matches!(request, Request::Explain(_)) {
             return not_running(&self.data);
         }
+        // The question leaves nothing behind, so it gets a folder of its own for a moment.
+        let away = std::env::temp_dir().join(format!("mailkeep-{}", TraceId::generate(Timestamp::now().0)));
+        let answer = Self { data: away.clone(), ..self }.answer_there(request).await;
+        if let Err(error) = std::fs::remove_dir_all(&away) {
+            eprintln!("{} was not removed: {error}", away.display());
+        }
+        answer
+    }
+
+    async fn answer_there(self, request: &Request) -> Answer {
         match self.open().await {
             Ok(admin) => control::answer(&admin, request.clone()).await,
             Err(error) => Answer::failure(exit::UNAVAILABLE, format!("{error:#}")),
@@ -226,13 +239,15 @@ impl Offline {
 /// Whether a request makes sense before a server has ever run.
 fn makes_folder(request: &Request) -> bool {
     match request {
-        Request::Account(_) | Request::Domain(_) | Request::Explain(_) | Request::Config(_) => true,
+        Request::Account(_) | Request::Domain(_) => true,
+        Request::Config(request) => matches!(request, control::configuration::Request::Apply { .. }),
         Request::Status
         | Request::Reload
         | Request::Dns(_)
         | Request::Queue(_)
         | Request::Quarantine(_)
         | Request::Trace(_)
+        | Request::Explain(_)
         | Request::Evidence(_)
         | Request::Ledger(_)
         | Request::ForceEncrypt(_) => false,

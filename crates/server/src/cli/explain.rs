@@ -12,7 +12,7 @@ use rules::{Attachment, HeaderField, MessageFacts};
 use tls::Version;
 
 use super::{Global, ask};
-use crate::control::explain::{Candidate, Content, Request};
+use crate::control::explain::{Candidate, Channel, Content, Request};
 use crate::control::{Answer, Request as Any, exit};
 
 /// A message that might come.
@@ -40,9 +40,9 @@ pub struct Options {
     /// What the client says in EHLO
     #[arg(long, value_name = "NAME", default_value = "client.example")]
     helo: String,
-    /// The TLS of the connection
-    #[arg(long, value_enum, default_value_t = Tls::Tls13)]
-    tls: Tls,
+    /// The TLS of the connection [default: the best that the listener has]
+    #[arg(long, value_enum)]
+    tls: Option<Tls>,
     /// Who has signed in
     #[arg(long, value_name = "ADDRESS")]
     auth: Option<Address>,
@@ -107,10 +107,11 @@ fn request(options: Options) -> Result<Request, Answer> {
         client: options.client,
         client_name: options.client_name,
         helo: options.helo,
-        tls: match options.tls {
-            Tls::None => None,
-            Tls::Tls12 => Some(Version::Tls12),
-            Tls::Tls13 => Some(Version::Tls13),
+        channel: match options.tls {
+            None => Channel::Best,
+            Some(Tls::None) => Channel::Plain,
+            Some(Tls::Tls12) => Channel::Tls(Version::Tls12),
+            Some(Tls::Tls13) => Channel::Tls(Version::Tls13),
         },
         authenticated: options.auth,
         listener: options.listener,

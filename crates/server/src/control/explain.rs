@@ -11,10 +11,11 @@ mod way;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use config::model::{Auth, Listener};
 use mail::{Address, Domain, ReversePath};
 use rules::explanation::Explanation;
 use rules::story::{Chapter, Story};
-use rules::{Facts, MessageFacts, Moment, Stage};
+use rules::{Facts, MessageFacts, Moment, SignIn, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tls::Version;
@@ -37,8 +38,8 @@ pub struct Request {
     pub client_name: Option<Domain>,
     /// What the client would say in EHLO.
     pub helo: String,
-    /// The TLS version of the connection; `None` for plain.
-    pub tls: Option<Version>,
+    /// The connection.
+    pub channel: Channel,
     /// Who would have signed in.
     pub authenticated: Option<Address>,
     /// To which listener; one that fits if none is named.
@@ -49,6 +50,18 @@ pub struct Request {
     pub size_octets: Option<u64>,
     /// A configuration to ask in place of the one in force.
     pub candidate: Option<Candidate>,
+}
+
+/// What the connection is under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channel {
+    /// The best that the listener has.
+    Best,
+    /// Nothing.
+    Plain,
+    /// This version of TLS.
+    Tls(Version),
 }
 
 /// A message, as far as anything looks at it.
@@ -93,7 +106,7 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
         Ok(listener) => listener,
         Err(answer) => return Ok(answer),
     };
-    let facts = facts(&request, &listener.name);
+    let facts = facts(&request, listener);
     let mut text = format!("Nothing is delivered. {}\n", ground.title);
     let mut recipients = Vec::new();
     let mut all = true;
@@ -112,18 +125,23 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     Ok(if all { answer } else { answer.with_exit(exit::FOUND) })
 }
 
-fn facts(request: &Request, listener: &str) -> Facts {
+fn facts(request: &Request, listener: &Listener) -> Facts {
+    let tls = match (request.channel, &listener.tls) {
+        (Channel::Plain, _) | (Channel::Best, None) => None,
+        (Channel::Tls(version), _) => Some(version),
+        (Channel::Best, Some(tls)) => tls.versions.iter().max(),
+    };
     let message = request.message.as_ref().map(|content| content.facts.clone());
     let sized = request
         .size_octets
         .map(|size_octets| MessageFacts { size_octets, ..MessageFacts::default() });
     Facts {
         now: Some(Moment(mail::Timestamp::now())),
-        listener: Some(listener.to_owned()),
+        listener: Some(listener.name.value.clone()),
         client_ip: Some(request.client),
         client_name: request.client_name.clone(),
         helo: Some(request.helo.clone()),
-        tls: request.tls.map(|version| Box::new(rules::hints::handshake(version))),
+        tls: tls.map(|version| Box::new(rules::hints::handshake(version))),
         authenticated: request.authenticated.as_ref().map(Address::to_string),
         sender: Some(request.from.clone()),
         recipient: None,
@@ -135,7 +153,7 @@ fn facts(request: &Request, listener: &str) -> Facts {
 async fn tell(
     admin: &Admin,
     ground: &Ground,
-    listener: &config::model::Listener,
+    listener: &Listener,
     request: &Request,
     facts: &Facts,
     to: &Address,
@@ -150,12 +168,37 @@ async fn tell(
     let first =
         obstacle::first(admin, ground, listener, request, &facts, &resolution, refused).await;
     if let Some(obstacle) = first {
+        offers(&mut story, listener, &facts, ground);
         hinder(&mut story, obstacle);
         return Told { recipient: to.clone(), story, accepted: false, way: None };
     }
+    offers(&mut story, listener, &facts, ground);
     let accepted = refused.is_none();
     let way = accepted.then(|| way::add(ground, &facts, &decision, &mut story)).flatten();
     Told { recipient: to.clone(), story, accepted, way }
+}
+
+/// Says in the chapter of EHLO what this listener offers: the rules can only offer less.
+fn offers(story: &mut Story, listener: &Listener, facts: &Facts, ground: &Ground) {
+    let Some(chapter) = story.chapters.iter_mut().find(|told| told.stage == Stage::Hello) else {
+        return;
+    };
+    let hello = Facts { authenticated: None, ..facts.clone() };
+    let settings = ground.snapshot.policy.decide(&hello, Stage::Hello).settings;
+    let starttls = match (&listener.tls, &facts.tls) {
+        (_, Some(_)) => "",
+        (Some(_), None) if settings.offers_starttls() => "STARTTLS offered; ",
+        (Some(_) | None, None) => "STARTTLS not offered; ",
+    };
+    let auth = match settings.sign_in(facts.tls.is_some()) {
+        _ if *listener.auth == Auth::Off => {
+            chapter.because.clear();
+            format!("AUTH not offered: listener {} has auth off", *listener.name)
+        }
+        SignIn::Off => "AUTH not offered".to_owned(),
+        SignIn::Mechanisms(_) => "AUTH offered".to_owned(),
+    };
+    chapter.headline = format!("{starttls}{auth}");
 }
 
 /// Ends the story at what the rules do not decide.

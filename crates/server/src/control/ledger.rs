@@ -35,8 +35,8 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     let Request::Check = request;
     let rows = admin.store().ledger(Timestamp(0), Timestamp(i64::MAX)).await?;
     let (balance, unrecorded) = balance(admin).await?;
-    let counted: Vec<String> =
-        rows.ended.iter().map(|(ending, n)| format!("{n} {}", ending.word())).collect();
+    let ended = rows.ended.iter().filter(|(_, n)| *n > 0);
+    let counted: Vec<String> = ended.map(|(ending, n)| format!("{n} {}", ending.word())).collect();
     let counted = if counted.is_empty() { "none ended".to_owned() } else { counted.join(", ") };
     let mut lines = vec![
         format!(

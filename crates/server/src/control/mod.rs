@@ -19,6 +19,7 @@ pub mod socket;
 pub mod status;
 pub mod trace;
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -87,7 +88,29 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::Config(request) => configuration::answer(admin, request).await,
         Request::ForceEncrypt(request) => force_encrypt::answer(admin, request).await,
     };
-    outcome.unwrap_or_else(|error| Answer::failure(exit::FAILED, format!("{error:#}")))
+    outcome.unwrap_or_else(|error| Answer::failure(exit_of(&error), format!("{error:#}.")))
+}
+
+/// What was asked for is not there, or not as asked. The operator's slip, not a failure.
+#[derive(Debug)]
+pub struct NotThere(pub String);
+
+impl fmt::Display for NotThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotThere {}
+
+fn exit_of(error: &anyhow::Error) -> u8 {
+    let directory = error.downcast_ref::<::accounts::AccountError>();
+    match directory {
+        Some(::accounts::AccountError::Store(_)) => exit::FAILED,
+        Some(_) => exit::FOUND,
+        None if error.is::<NotThere>() => exit::FOUND,
+        None => exit::FAILED,
+    }
 }
 
 /// The server, where a request needs one that runs.

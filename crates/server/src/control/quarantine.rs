@@ -1,6 +1,5 @@
 //! `mailkeep quarantine …`: messages that a rule has set aside.
 
-use anyhow::bail;
 use clap::Subcommand;
 use mail::header::HeaderBuffer;
 use mail::{Timestamp, TraceId};
@@ -11,7 +10,7 @@ use store::{Change, EntryRow, EntryState, EntryStateKind, QueueFilter};
 
 use super::columns::{age, clean, count, sender, shortened, size, time};
 use super::queue::{entries_of, page_through};
-use super::{Answer, ending};
+use super::{Answer, NotThere, ending};
 use crate::admin::Admin;
 use crate::intake::QUARANTINE;
 
@@ -68,7 +67,7 @@ async fn held(admin: &Admin, id: &str) -> anyhow::Result<(TraceId, QueueFilter, 
     let (trace, _, mut rows) = entries_of(admin, id).await?;
     rows.retain(|row| reason(row).is_some());
     if rows.is_empty() {
-        bail!("message {trace} is not in quarantine");
+        return Err(NotThere(format!("Message {trace} is not in quarantine")).into());
     }
     let entries = rows.iter().map(|row| row.entry).take(store::ENTRIES_NAMED_MAX).collect();
     Ok((trace, QueueFilter { entries: Some(entries), ..QueueFilter::default() }, rows))

@@ -121,6 +121,7 @@ pub fn operator() -> String {
     let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
     match (named("SUDO_USER"), named("USER").or_else(|| named("LOGNAME"))) {
         (Some(person), _) | (None, Some(person)) => person,
+        (None, None) if rustix::process::getuid().is_root() => "root".to_owned(),
         (None, None) => format!("uid {}", rustix::process::getuid().as_raw()),
     }
 }

@@ -3,10 +3,12 @@
 use clap::Subcommand;
 use mail::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Answer, running};
+use super::columns::{age, count};
+use super::{Answer, exit, running};
 use crate::admin::Admin;
+use crate::server::Server;
 
 /// What can be done with the resolver.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, Subcommand)]
@@ -32,70 +34,76 @@ pub async fn dns(admin: &Admin, request: DnsRequest) -> anyhow::Result<Answer> {
     }
 }
 
-/// Answers `status`.
+/// Answers `status`; without a server the exit code says so.
+///
+/// # Errors
+///
+/// The store's.
 pub async fn answer(admin: &Admin) -> anyhow::Result<Answer> {
     let stats = admin.store().stats().await?;
-    let now = Timestamp::now();
+    let oldest = stats.oldest.map(|at| Timestamp::now().since(at));
     let mut lines = Vec::new();
     let mut listeners = Vec::new();
     match admin.server() {
-        Some(server) => {
-            let snapshot = server.snapshot();
-            let since = server.started.to_rfc3339();
-            lines.push(format!(
-                "{} is running since {since}, configuration revision {}",
-                *snapshot.config.hostname, snapshot.revision
-            ));
-            for site in server.sites() {
-                let tls = match (&site.tls, site.is_implicit()) {
-                    (None, _) => "no TLS",
-                    (Some(_), true) => "TLS",
-                    (Some(_), false) => "STARTTLS",
-                };
-                let sign_in = if site.requires_sign_in() { ", sign in required" } else { "" };
-                lines.push(format!(
-                    "  {:<12} {:<22} {tls}{sign_in}",
-                    site.name,
-                    site.address.to_string()
-                ));
-                listeners.push(json!({ "name": site.name, "address": site.address, "tls": tls,
-                    "protocol": site.service() }));
-            }
-        }
+        Some(server) => running_lines(server, &mut lines, &mut listeners),
         None => lines.push("No server is running; this is what its store says.".to_owned()),
     }
-    let oldest = stats.oldest.map(|at| now.since(at).as_secs());
     lines.push(format!(
         "Queue: {} waiting, {} being delivered, {} held{}",
         stats.waiting,
         stats.leased,
         stats.held,
-        oldest.map_or_else(String::new, |seconds| format!(", oldest {seconds} s"))
+        oldest.map_or_else(String::new, |oldest| format!("; the oldest came {} ago", age(oldest)))
     ));
+    let ended = stats.ended.iter().filter(|(_, number)| *number > 0);
     let ended: Vec<String> =
-        stats.ended.iter().map(|(ending, count)| format!("{count} {}", ending.word())).collect();
+        ended.map(|(ending, number)| format!("{number} {}", ending.word())).collect();
     lines.push(format!(
-        "Since the beginning: {} messages accepted for {} recipients, {} refusals kept; {}",
-        stats.messages,
-        stats.recipients,
-        stats.refused,
-        ended.join(", ")
+        "Since the beginning: {} for {}, {}; {}",
+        count(stats.messages, "message", "messages"),
+        count(stats.recipients, "recipient", "recipients"),
+        count(stats.refused, "refusal kept", "refusals kept"),
+        if ended.is_empty() { "none ended".to_owned() } else { ended.join(", ") }
     ));
-    let ended: serde_json::Map<String, serde_json::Value> =
-        stats.ended.iter().map(|(ending, n)| (ending.word().to_owned(), json!(n))).collect();
     let json = json!({
         "schema": "mailkeep.status/1",
         "running": admin.server().is_some(),
-        "pid": std::process::id(),
+        "pid": admin.server().map(|_| std::process::id()),
         "revision": admin.server().map(|server| server.snapshot().revision),
         "listeners": listeners,
         "queue": { "waiting": stats.waiting, "leased": stats.leased, "held": stats.held,
-            "oldest_seconds": oldest },
+            "oldest_seconds": oldest.map(|oldest| oldest.as_secs()) },
         "messages": stats.messages,
         "recipients": stats.recipients,
         "refused": stats.refused,
-        "ended": ended,
+        "ended": stats.ended.iter().map(|(ending, n)| (ending.word().to_owned(), json!(n)))
+            .collect::<serde_json::Map<_, _>>(),
         "evidence": stats.evidence,
     });
-    Ok(Answer::new(lines.join("\n"), json))
+    let answer = Answer::new(lines.join("\n"), json);
+    Ok(if admin.server().is_some() { answer } else { answer.with_exit(exit::UNAVAILABLE) })
+}
+
+fn running_lines(server: &Server, lines: &mut Vec<String>, listeners: &mut Vec<Value>) {
+    let snapshot = server.snapshot();
+    let up = age(Timestamp::now().since(server.started));
+    lines.push(format!(
+        "{} has been running for {up}, on configuration v{}",
+        *snapshot.config.hostname, snapshot.revision
+    ));
+    for site in server.sites() {
+        let tls = match (&site.tls, site.is_implicit()) {
+            (None, _) => "no TLS",
+            (Some(_), true) => "TLS",
+            (Some(_), false) => "STARTTLS",
+        };
+        let sign_in = if site.requires_sign_in() { ", sign in required" } else { "" };
+        let (name, address, protocol) = (&site.name, site.address, site.service());
+        lines.push(format!(
+            "  {name:<12} {:<22} {protocol:<11} {tls}{sign_in}",
+            address.to_string()
+        ));
+        listeners.push(json!({ "name": name, "address": address, "tls": tls,
+            "protocol": protocol }));
+    }
 }

@@ -1,14 +1,15 @@
 //! `mailkeep trace …`.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use evidence::Entry;
-use mail::{Address, Timestamp, TraceId};
+use evidence::archive;
+use mail::{Address, Domain, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{MessageRow, TraceQuery};
+use store::{MessageRow, TRACE_PAGE_MAX, TraceQuery};
 
-use super::{Answer, exit};
+use super::columns::{sender, size, time};
+use super::{Answer, NotThere, exit};
 use crate::admin::Admin;
 
 /// Which messages to follow.
@@ -18,11 +19,14 @@ use crate::admin::Admin;
 )]
 pub struct Request {
     /// The message's id, or as much of its beginning as names one message
-    #[arg(required_unless_present_any = ["address", "since", "message_id"])]
+    #[arg(required_unless_present_any = ["address", "domain", "since", "until", "message_id"])]
     pub id: Option<String>,
     /// Messages from or to this address
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<Address>,
+    /// Messages from or to this domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<Domain>,
     /// The message with this Message-ID
     #[arg(long, value_name = "ID")]
     pub message_id: Option<String>,
@@ -41,68 +45,96 @@ pub struct Request {
 const LIMIT_MAX: u32 = 10_000;
 
 /// Answers a request: one message in full, or a list of those that fit.
+///
+/// # Errors
+///
+/// The store's, and words that name no time.
 pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     let now = Timestamp::now();
-    let ids = match &request.id {
-        Some(id) => {
-            Some(TraceId::range_of_prefix(id).with_context(|| format!("\"{id}\" is no id"))?)
-        }
-        None => None,
-    };
+    let limit = request.limit.clamp(1, LIMIT_MAX);
     let query = TraceQuery {
-        ids,
+        ids: request.id.as_deref().map(range).transpose()?,
         address: request.address,
+        domain: request.domain,
         message_id: request.message_id,
         from: request.since.as_deref().map(|text| instant(text, now)).transpose()?,
         to: request.until.as_deref().map(|text| instant(text, now)).transpose()?,
-        limit: request.limit.min(LIMIT_MAX),
         ..TraceQuery::default()
     };
-    let rows = admin.store().trace(&query).await?;
+    let rows = page_through(admin, query, limit).await?;
     match &rows[..] {
         [] => Ok(Answer::failure(exit::FOUND, "No such message.")),
         [row] => whole(admin, row.trace).await,
-        rows => Ok(list(rows)),
+        rows => Ok(list(rows, limit)),
+    }
+}
+
+/// Messages that fit, newest first, up to one more than `limit`.
+async fn page_through(
+    admin: &Admin,
+    mut query: TraceQuery,
+    limit: u32,
+) -> anyhow::Result<Vec<MessageRow>> {
+    let mut rows: Vec<MessageRow> = Vec::new();
+    loop {
+        let left = limit + 1 - u32::try_from(rows.len()).unwrap_or(limit);
+        query.limit = left.min(TRACE_PAGE_MAX);
+        query.after = rows.last().map(|row| row.trace);
+        let page = admin.store().trace(&query).await?;
+        let done = page.len() < query.limit as usize || left <= TRACE_PAGE_MAX;
+        rows.extend(page);
+        if done {
+            return Ok(rows);
+        }
     }
 }
 
 /// The story of one message.
+///
+/// # Errors
+///
+/// When nothing was recorded of it, or what was recorded cannot be read.
 pub async fn whole(admin: &Admin, trace: TraceId) -> anyhow::Result<Answer> {
-    let mut entries = Vec::new();
-    for row in admin.store().evidence_of(trace).await? {
-        entries.push((row.seq, Entry::from_payload(row.seq, &row.payload)?));
-    }
+    let entries = archive::entries_of(admin.store(), trace).await?;
     if entries.is_empty() {
-        bail!("message {trace} is known, but no evidence of it was recorded (evidence is off)");
+        let text = format!("Nothing was recorded of message {trace}: the evidence was off");
+        return Err(NotThere(text).into());
     }
     Ok(Answer::new(evidence::trace::text(&entries), evidence::trace::json(&entries)))
 }
 
-fn list(rows: &[MessageRow]) -> Answer {
-    let mut lines = Vec::new();
-    let mut json_rows = Vec::new();
+fn list(rows: &[MessageRow], limit: u32) -> Answer {
+    let more = rows.len() > limit as usize;
+    let rows = &rows[..rows.len().min(limit as usize)];
+    let mut text = String::new();
     for row in rows {
-        let state = if row.is_refused() {
-            "refused".to_owned()
-        } else if row.open > 0 {
-            format!("{} waiting", row.open)
-        } else {
-            let ended: Vec<String> =
-                row.ended.iter().map(|(ending, n)| format!("{n} {}", ending.word())).collect();
-            ended.join(", ")
-        };
-        lines.push(format!(
-            "{}  {}  {:>9}  <{}>  {state}",
+        text.push_str(&format!(
+            "{}  {}  {:>6}  {:<30}  {}\n",
             row.trace,
-            row.received.to_rfc3339(),
-            row.size_octets,
-            row.reverse_path
+            time(row.received),
+            size(row.size_octets),
+            sender(&row.reverse_path),
+            state(row)
         ));
-        json_rows.push(json!({ "id": row.trace, "received": row.received.to_rfc3339(),
-            "from": row.reverse_path, "size": row.size_octets, "open": row.open,
-            "refused": row.is_refused(), "state": state }));
     }
-    Answer::new(lines.join("\n"), json!({ "schema": "mailkeep.messages/1", "messages": json_rows }))
+    if more {
+        text.push_str(&format!("These are the newest {limit}; --limit shows more.\n"));
+    }
+    let json = json!({ "schema": "mailkeep.messages/1", "more": more,
+        "messages": rows.iter().map(|row| json!({ "id": row.trace,
+            "received": row.received.to_rfc3339(), "from": row.reverse_path,
+            "size": row.size_octets, "open": row.open, "refused": row.is_refused(),
+            "state": state(row) })).collect::<Vec<_>>() });
+    Answer::new(text, json)
+}
+
+fn state(row: &MessageRow) -> String {
+    let waiting = (row.open > 0).then(|| format!("{} waiting", row.open));
+    let ended = row.ended.iter().map(|(ending, n)| format!("{n} {}", ending.word()));
+    if row.is_refused() {
+        return "refused".to_owned();
+    }
+    waiting.into_iter().chain(ended).collect::<Vec<_>>().join(", ")
 }
 
 /// `2h` ago, or an instant of RFC 3339.
@@ -117,20 +149,24 @@ fn instant(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     Ok(Timestamp(instant.as_millisecond()))
 }
 
+fn range(prefix: &str) -> Result<(TraceId, TraceId), NotThere> {
+    TraceId::range_of_prefix(prefix).ok_or_else(|| NotThere(format!("\"{prefix}\" is no id")))
+}
+
 /// The one message whose id begins with `prefix`.
 ///
 /// # Errors
 ///
 /// When there is none, or more than one.
 pub async fn one(admin: &Admin, prefix: &str) -> anyhow::Result<MessageRow> {
-    let ids = TraceId::range_of_prefix(prefix).with_context(|| format!("\"{prefix}\" is no id"))?;
-    let query = TraceQuery { ids: Some(ids), limit: 2, ..TraceQuery::default() };
+    let query = TraceQuery { ids: Some(range(prefix)?), limit: 2, ..TraceQuery::default() };
     let mut rows = admin.store().trace(&query).await?;
     match (rows.pop(), rows.is_empty()) {
         (Some(row), true) => Ok(row),
-        (Some(_), false) => {
-            bail!("more than one message begins with \"{prefix}\": give more of its id")
-        }
-        (None, _) => bail!("no message begins with \"{prefix}\""),
+        (Some(_), false) => Err(NotThere(format!(
+            "More than one message begins with \"{prefix}\"; give more of its id"
+        ))
+        .into()),
+        (None, _) => Err(NotThere(format!("No message begins with \"{prefix}\"")).into()),
     }
 }

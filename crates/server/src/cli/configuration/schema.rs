@@ -26,8 +26,9 @@ fn outline(context: &'static Context, depth: usize, text: &mut String) {
         for form in directive.forms {
             let words: Vec<String> = form.arguments.iter().map(word).collect();
             let brace = if inner(form.inside).is_some() { " {" } else { "" };
-            let line = format!("{indent}{} {}{brace}", directive.name, words.join(" "));
-            text.push_str(line.trim_end());
+            let words = words.join(" ");
+            let gap = if words.is_empty() { "" } else { " " };
+            text.push_str(&format!("{indent}{}{gap}{words}{brace}", directive.name));
             text.push('\n');
             if let Some(context) = inner(form.inside) {
                 if depth < DEPTH_MAX {

@@ -47,10 +47,10 @@ pub async fn first(
     resolution: &Resolution,
     refused: Option<Stage>,
 ) -> Option<Obstacle> {
-    let known = of_connection(listener, request)
+    let known = of_connection(listener, request, facts)
         .or_else(|| of_sign_in(ground, listener, request, facts))
         .or_else(|| of_transaction(listener, request))
-        .or_else(|| of_recipient(resolution));
+        .or_else(|| of_recipient(facts, resolution));
     let found = match known {
         Some(obstacle) => Some(obstacle),
         None => of_partner(admin, ground, listener, facts)
@@ -60,7 +60,8 @@ pub async fn first(
     found.filter(|obstacle| obstacle.comes_before(refused))
 }
 
-fn of_connection(listener: &Listener, request: &Request) -> Option<Obstacle> {
+fn of_connection(listener: &Listener, request: &Request, facts: &Facts) -> Option<Obstacle> {
+    let version = facts.tls.as_ref().map(|tls| tls.version);
     let name = listener.name.as_str();
     let connect =
         |why: String, outcome: &str| Some(Obstacle::new(Stage::Connect, true, why, outcome));
@@ -68,7 +69,7 @@ fn of_connection(listener: &Listener, request: &Request) -> Option<Obstacle> {
         let why = format!("listener {name} does not serve {}", request.client);
         return connect(why, "REJECT: the connection is closed");
     }
-    match (&listener.tls, request.tls) {
+    match (&listener.tls, version) {
         (None, Some(version)) => {
             let why = format!("listener {name} has no TLS, so nothing comes over {version} there");
             connect(why, "REJECT: no TLS is offered")
@@ -94,7 +95,7 @@ fn of_sign_in(
     let account = request.authenticated.as_ref()?;
     let hello = Facts { authenticated: None, ..facts.clone() };
     let settings = ground.snapshot.policy.decide(&hello, Stage::Hello).settings;
-    let off = *settings.sign_in(request.tls.is_some()) == SignIn::Off;
+    let off = *settings.sign_in(facts.tls.is_some()) == SignIn::Off;
     if *listener.auth == Auth::Off || off {
         let why = format!("AUTH is not offered here, so {account} cannot sign in");
         return Some(Obstacle::new(Stage::Auth, true, why, "REJECT: nobody can sign in"));
@@ -122,9 +123,18 @@ fn of_transaction(listener: &Listener, request: &Request) -> Option<Obstacle> {
     })
 }
 
-fn of_recipient(resolution: &Resolution) -> Option<Obstacle> {
+fn of_recipient(facts: &Facts, resolution: &Resolution) -> Option<Obstacle> {
     let (code, status, text) = resolution.refusal()?;
-    let why = "the directory is asked after the rules";
+    let address = &facts.recipient.as_ref()?.address;
+    let why = match resolution {
+        Resolution::Disabled(_) => format!("the account {address} is disabled"),
+        Resolution::Account { .. }
+        | Resolution::Alias { .. }
+        | Resolution::CatchAll { .. }
+        | Resolution::AnyRecipient
+        | Resolution::NoSuchUser
+        | Resolution::NotOurs => format!("{address} has no account and no alias here"),
+    };
     Some(Obstacle::new(Stage::Rcpt, false, why, format!("REJECT {code} {status} {text}")))
 }
 

@@ -4,7 +4,7 @@ use delivery::{Approach, Route};
 use mail::{Address, Timestamp};
 use rules::settings::{HeaderEdit, Settings};
 use rules::story::Story;
-use rules::{Decision, Facts, Outcome, RecipientFacts, Stage};
+use rules::{Decision, Facts, Outcome, RecipientFacts, RuleId, Stage};
 use serde_json::{Value, json};
 use tls::Level;
 
@@ -20,7 +20,7 @@ pub fn add(
     story: &mut Story,
 ) -> Option<Value> {
     let settings = &decision.settings;
-    let changes = changes(settings);
+    let changes = changes(ground, settings);
     if !changes.is_empty() {
         put(story, Stage::Data, changes.join(NEXT_LINE));
     }
@@ -40,20 +40,25 @@ pub fn add(
     Some(leave(ground, facts, &to, story))
 }
 
-/// What the rules change in the message.
-fn changes(settings: &Settings) -> Vec<String> {
+/// What the rules change in the message, each with its rule.
+fn changes(ground: &Ground, settings: &Settings) -> Vec<String> {
+    let policy = &ground.snapshot.policy;
+    let by = |what: String, id: RuleId| match policy.rule(id) {
+        Some(rule) => format!("{what} (rule {} {})", policy.number(id), rule.name),
+        None => what,
+    };
     let mut changes: Vec<String> = settings
         .headers
         .iter()
         .map(|edit| match &*edit.value {
-            HeaderEdit::Add { name, value } => format!("the field {name}: {value} is added"),
-            HeaderEdit::Remove { name } => format!("the fields {name} are removed"),
+            HeaderEdit::Add { name, value } => by(format!("adds {name}: {value}"), edit.by),
+            HeaderEdit::Remove { name } => by(format!("removes the fields {name}"), edit.by),
         })
         .collect();
-    changes.extend(
-        settings.subject_tag.iter().map(|tag| format!("\"{}\" goes before the subject", tag.value)),
-    );
-    changes.extend(settings.add_recipients.iter().map(|to| format!("goes to {} too", to.value)));
+    let tag = settings.subject_tag.iter();
+    changes.extend(tag.map(|tag| by(format!("puts \"{}\" before the subject", tag.value), tag.by)));
+    let too = settings.add_recipients.iter();
+    changes.extend(too.map(|to| by(format!("goes to {} too", to.value), to.by)));
     changes
 }
 
@@ -89,7 +94,14 @@ fn leave(ground: &Ground, facts: &Facts, to: &Address, story: &mut Story) -> Val
     let approach = Approach { domain, host: &host, ip: None, dns_secure: false };
     let demands = route::demands(snapshot, &settings, &route, false, &approach, now);
     let joined = demands.joined();
-    put(story, Stage::Relay, format!("by {route}: {joined}"));
+    let by = match snapshot.config.mx(domain) {
+        Some(entry) if matches!(route, Route::Mx(_)) => {
+            let hosts: Vec<String> = entry.targets.iter().map(ToString::to_string).collect();
+            format!("{}, the mx of {domain} by configuration", hosts.join(", "))
+        }
+        Some(_) | None => route.to_string(),
+    };
+    put(story, Stage::Relay, format!("by {by}: {joined}"));
     let mut told = Vec::new();
     for demand in demands.iter() {
         if demand.requirement.level > Level::None || demands.iter().count() == 1 {

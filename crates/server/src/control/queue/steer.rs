@@ -1,6 +1,6 @@
 //! What an operator does to the queue.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use config::model::Target;
 use mail::{Domain, Timestamp, TraceId};
 use queue::Removal;
@@ -10,7 +10,7 @@ use store::{Change, Changed, EntryRow, EntryState, QueueFilter};
 use super::list::page_through;
 use crate::admin::Admin;
 use crate::control::columns::count;
-use crate::control::{Answer, ending, exit, trace};
+use crate::control::{Answer, NotThere, ending, exit, trace};
 use crate::intake::QUARANTINE;
 use crate::message::Way;
 
@@ -26,7 +26,8 @@ pub async fn entries_of(
         let ended: Vec<String> =
             row.ended.iter().map(|(ending, n)| format!("{n} {}", ending.word())).collect();
         let ended = if row.is_refused() { "it was refused".to_owned() } else { ended.join(", ") };
-        bail!("nothing of message {} is in the queue: {ended}", row.trace);
+        let text = format!("Nothing of message {} is in the queue: {ended}", row.trace);
+        return Err(NotThere(text).into());
     }
     Ok((row.trace, filter, entries))
 }
@@ -36,7 +37,8 @@ pub async fn hold(admin: &Admin, id: &str, reason: &str) -> anyhow::Result<Answe
     let set_aside = |entry: &EntryRow| matches!(&entry.state, EntryState::Held { reason } if reason.starts_with(QUARANTINE));
     if entries.iter().any(set_aside) {
         // A new reason would take it out of the quarantine's list.
-        bail!("message {trace} is held already: it is in quarantine");
+        let text = format!("Message {trace} is held already: it is in quarantine");
+        return Err(NotThere(text).into());
     }
     let by = admin.by();
     let words = if reason.is_empty() { format!("by {by}") } else { format!("by {by}: {reason}") };
