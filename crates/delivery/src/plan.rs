@@ -166,7 +166,8 @@ async fn mail_exchangers(
 ) -> Result<Vec<Target>, Trouble> {
     let found = resolver.exchangers(domain).await?;
     let mut list = found.list;
-    before_us(&mut list, |exchanger| settings.ourselves.names.contains(&exchanger.host));
+    let is_us = |exchanger: &Exchanger| settings.ourselves.names.contains(&exchanger.host);
+    before_us(&mut list, |exchanger| !found.configured && is_us(exchanger));
     if list.is_empty() {
         return Err(loops_back(domain));
     }
@@ -195,7 +196,7 @@ async fn mail_exchangers(
         });
     }
     let is_us = |(_, addresses): &(Exchanger, Addresses)| {
-        addresses.list.iter().any(|&ip| settings.ourselves.is_at(ip))
+        !found.configured && addresses.list.iter().any(|&ip| settings.ourselves.is_at(ip))
     };
     let ours = places.iter().filter(|p| is_us(p)).map(|(e, _)| e.preference).min();
     places.retain(|(exchanger, _)| ours.is_none_or(|ours| exchanger.preference < ours));

@@ -77,6 +77,9 @@ pub struct Exchangers {
     pub implicit: bool,
     /// The answer was signed and validated. So also for an implicit one.
     pub secure: bool,
+    /// The configuration names them. It may well name this machine, behind which another
+    /// server listens; DNS may not.
+    pub configured: bool,
 }
 
 /// One mail exchanger.
@@ -227,12 +230,14 @@ impl Resolver {
                 .iter()
                 .map(|e| Exchanger { preference: e.preference, host: e.host.clone(), port: e.port })
                 .collect();
-            return Ok(Exchangers { list: in_order(list), implicit: false, secure: false });
+            let list = in_order(list);
+            return Ok(Exchangers { list, implicit: false, secure: false, configured: true });
         }
         let itself = |secure| Exchangers {
             list: vec![Exchanger { preference: 0, host: domain.clone(), port: None }],
             implicit: true,
             secure,
+            configured: self.inner.hosts.contains_key(domain),
         };
         if domain.literal().is_some() || self.inner.hosts.contains_key(domain) {
             return Ok(itself(false));
@@ -382,7 +387,9 @@ fn exchangers_of(domain: &Domain, records: &Records) -> Result<Exchangers, Resol
         (true, true) => Err(ResolveError::NullMx(domain.clone())),
         (true, false) => Err(ResolveError::NoAddress(domain.clone())),
         (false, _) => {
-            Ok(Exchangers { list: in_order(list), implicit: false, secure: records.secure })
+            let list = in_order(list);
+            let secure = records.secure;
+            Ok(Exchangers { list, implicit: false, secure, configured: false })
         }
     }
 }

@@ -156,15 +156,19 @@ async fn configuration_comes_before_dns() {
     given.hosts.insert(host, vec!["127.0.0.7".parse().unwrap()]);
     given.exchangers.insert("inside.test".parse().unwrap(), vec![exchanger]);
     let resolver = Resolver::new(given).unwrap();
-    let settings = settings();
-    assert_eq!(
-        plan("inside.test", &resolver, &settings).await.unwrap(),
-        "mx.inside.test 127.0.0.7:2525"
-    );
-    assert_eq!(
-        plan("mx.inside.test", &resolver, &settings).await.unwrap(),
-        "mx.inside.test 127.0.0.7:25"
-    );
+    let mut settings = settings();
+    // Whoever writes a loopback address into the configuration means it.
+    for loopback_is_us in [false, true] {
+        settings.ourselves.loopback_is_us = loopback_is_us;
+        assert_eq!(
+            plan("inside.test", &resolver, &settings).await.unwrap(),
+            "mx.inside.test 127.0.0.7:2525"
+        );
+        assert_eq!(
+            plan("mx.inside.test", &resolver, &settings).await.unwrap(),
+            "mx.inside.test 127.0.0.7:25"
+        );
+    }
 }
 
 #[tokio::test]
