@@ -197,6 +197,11 @@ impl Offline {
         &self.data
     }
 
+    /// The control socket of its server, unless it has none.
+    pub fn control(&self) -> Option<PathBuf> {
+        crate::control::socket::path(self.config.as_ref(), &self.data)
+    }
+
     /// Opens the store and answers from it.
     pub async fn answer(self, request: &Request) -> Answer {
         if self.data.is_dir() || makes_folder(request) {

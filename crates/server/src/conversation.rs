@@ -73,7 +73,10 @@ impl Conversation {
             Question::Rcpt(recipient) => self.rcpt(recipient).await,
             Question::Data => self.data(),
             Question::Commit(commit) => self.commit(*commit).await,
-            Question::Vrfy(_) => Answer::Yes,
+            Question::Vrfy(_) if self.site.answers_vrfy() => Answer::Yes,
+            Question::Vrfy(_) => {
+                Answer::Refuse(Refusal::new(Reply::new(502, 5, 1, "VRFY is not offered here")))
+            }
         }
     }
 

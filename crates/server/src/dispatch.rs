@@ -7,7 +7,7 @@ pub mod route;
 pub(crate) use attempt::first_octets;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +34,8 @@ const PER_DESTINATION: u32 = 200;
 pub struct Dispatcher {
     places: Arc<Semaphore>,
     size: AtomicUsize,
+    /// The queue was looked at when no place was free.
+    starved: AtomicBool,
     wake: Notify,
 }
 
@@ -81,6 +83,7 @@ impl Dispatcher {
         Self {
             places: Arc::new(Semaphore::new(size)),
             size: AtomicUsize::new(size),
+            starved: AtomicBool::new(false),
             wake: Notify::new(),
         }
     }
@@ -190,11 +193,14 @@ impl Dispatcher {
 
     /// Hands out what is due as far as there are places; gives how long nothing more is due.
     async fn hand_out(&self, server: &Arc<Server>) -> Result<Duration, store::StoreError> {
+        // Raised before the look, so that a delivery that ends meanwhile sees it.
+        self.starved.store(true, Ordering::SeqCst);
         let free = self.places();
         if free == 0 {
             // A delivery that ends wakes us.
             return Ok(LOOK_EVERY);
         }
+        self.starved.store(false, Ordering::SeqCst);
         let now = Timestamp::now();
         let next = server.store.next_due().await?;
         if next.is_none_or(|next| next > now) {
@@ -254,7 +260,7 @@ async fn deliver(server: Arc<Server>, work: Work, place: OwnedSemaphorePermit) {
         tracing::error!(id = %trace, error = format!("{error:#}"), "a delivery was not settled");
     }
     drop(place);
-    if server.dispatcher.places() == 1 || server.metrics.queued.get() > 0 {
+    if server.dispatcher.starved.swap(false, Ordering::SeqCst) {
         server.dispatcher.wake();
     }
 }

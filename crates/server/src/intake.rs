@@ -10,7 +10,7 @@ use mail::header::{Header, complete_submission};
 use mail::received::{Protocol, Received, TlsClause};
 use mail::{Address, Envelope, Notify, Recipient, Timestamp, TraceId};
 use queue::QueuedRecipient;
-use rules::{Attachment, Facts};
+use rules::Facts;
 use std::sync::Arc;
 use store::{Accept, Body, Hold, NewEntry, Start, StoreError};
 
@@ -21,6 +21,9 @@ use crate::snapshot::Snapshot;
 
 /// The beginning of the reason why a message in quarantine is held.
 pub const QUARANTINE: &str = "quarantine: ";
+
+/// The field that carries results of authentication.
+const RESULTS: &str = "Authentication-Results";
 
 /// A message about to be accepted.
 pub struct Intake<'a> {
@@ -163,6 +166,11 @@ impl Intake<'_> {
         for fate in &mut fates {
             fate.resolve(server);
         }
+        if self.claims_our_results() {
+            for fate in &mut fates {
+                fate.way.changes.removed.push(RESULTS.to_owned());
+            }
+        }
         let mut seen = HashSet::new();
         // Two aliases of one mailbox are one delivery.
         fates.retain(|fate| seen.insert(fate.recipient.address.clone()));
@@ -255,7 +263,8 @@ impl Intake<'_> {
             recipient: alone,
             at: self.received,
         };
-        let mut head = received.to_field().as_str().to_owned();
+        let mut head = self.results();
+        head.push_str(received.to_field().as_str());
         if self.is_submission {
             let hostname = &self.snapshot.config.hostname;
             for field in complete_submission(self.header, self.received, self.trace, hostname) {
@@ -263,6 +272,27 @@ impl Intake<'_> {
             }
         }
         head
+    }
+
+    /// Who signed in, for those who read the message later (RFC 8601 section 2.7.4). The
+    /// address of the client's account is what the sender address is held against.
+    fn results(&self) -> String {
+        let id = &self.snapshot.config.authserv_id.value;
+        match &self.authenticated {
+            Some(who) => format!("{RESULTS}: {id};\r\n\tauth=pass smtp.auth={}\r\n", who.identity),
+            None => format!("{RESULTS}: {id}; none\r\n"),
+        }
+    }
+
+    /// Whether the message came with results under our own name, which only we may write
+    /// (RFC 8601 section 5).
+    fn claims_our_results(&self) -> bool {
+        let id = self.snapshot.config.authserv_id.as_str();
+        self.header.all(RESULTS).any(|field| {
+            let value = field.value();
+            let name = value.split([';', ' ', '\t']).find(|word| !word.is_empty());
+            name.is_some_and(|name| name.eq_ignore_ascii_case(id))
+        })
     }
 
     /// The facts a later decision wants; the header is in the message itself.
@@ -356,17 +386,4 @@ fn group(fates: Vec<Fate>) -> Groups {
         groups.entry((destination, way, hold)).or_default().push(QueuedRecipient::new(fate.recipient));
     }
     groups
-}
-
-/// The attachments of a message, as rules look at them.
-pub fn attachments(content: &[u8]) -> Vec<Attachment> {
-    mail::attachment::scan(content)
-        .attachments
-        .into_iter()
-        .map(|found| Attachment {
-            name: found.name,
-            media_type: found.media_type,
-            size_octets: found.size_octets,
-        })
-        .collect()
 }

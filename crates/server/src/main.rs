@@ -15,6 +15,7 @@ mod metrics;
 mod notices;
 mod partners;
 mod proxy;
+mod rates;
 mod server;
 mod serving;
 mod site;

@@ -248,9 +248,20 @@ impl Server {
                     changed.push((key(socket, &wanted.name), Arc::new(site(address, occupancy)?)));
                 } else {
                     let name = &wanted.name;
-                    let listener = listener::bind(socket).with_context(|| {
-                        format!("listener \"{}\" cannot listen on {socket}", **name)
-                    })?;
+                    let listener = match listener::bind(socket) {
+                        Ok(listener) => listener,
+                        // Nobody asked for IPv6 on a machine without it.
+                        Err(error) if socket.is_ipv6() && wanted.sockets.is_default() => {
+                            tracing::info!(listener = %**name, %error, "no IPv6 here");
+                            continue;
+                        }
+                        Err(error) => {
+                            return Err(anyhow!(error).context(format!(
+                                "listener \"{}\" cannot listen on {socket}",
+                                **name
+                            )));
+                        }
+                    };
                     let site = site(listener.local_addr()?, Arc::new(Occupancy::default()))?;
                     bound.push((key(socket, name), listener, Arc::new(site)));
                 }

@@ -111,6 +111,11 @@ impl Site {
         *self.listener.protocol == Protocol::Submission || self.requires_sign_in()
     }
 
+    /// Whether VRFY is answered, with 252 for every address.
+    pub fn answers_vrfy(&self) -> bool {
+        !self.listener.without.contains(&Extension::Vrfy)
+    }
+
     /// The word for what is spoken, in the security log.
     pub fn service(&self) -> &'static str {
         match *self.listener.protocol {
@@ -214,6 +219,7 @@ fn offer(settings: &Settings, listener: &Listener) -> Extensions {
             Extension::EnhancedStatusCodes => offer.enhanced_status_codes = false,
             Extension::RequireTls => offer.require_tls = false,
             Extension::Limits => offer.limits = smtp::Limits::default(),
+            // No extension: the conversation refuses the command.
             Extension::Vrfy => {}
         }
     }

@@ -18,6 +18,7 @@ use smtp::client::Credentials;
 use tls::{Client, RootSources, Roots};
 
 use crate::certificates::Certificates;
+use crate::rates::Rates;
 
 /// Everything a revision of the configuration decides. Never changed, only replaced.
 pub struct Snapshot {
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub asks_for_headers: bool,
     /// The data folder.
     pub data: PathBuf,
+    /// How fast each class of messages leaves.
+    pub rates: Rates,
     domains: HashMap<Domain, usize>,
     credentials: HashMap<String, Credentials>,
     directory: Arc<Directory>,
@@ -96,6 +99,7 @@ impl Snapshot {
             config.domains.iter().enumerate().map(|(at, d)| (d.name.value.clone(), at)).collect();
         let asks = |wanted: fn(&Fact) -> bool| asks(&policy, wanted);
         Ok(Self {
+            rates: Rates::of(&config),
             revision,
             asks_for_client_names: asks(|fact| *fact == Fact::ClientName),
             asks_for_headers: asks(|fact| matches!(fact, Fact::Header(_))),

@@ -35,7 +35,8 @@ pub fn answer(global: &Global, request: &Request) -> Answer {
             Ok(offline) => offline,
             Err(answer) => return answer,
         };
-        match socket::ask(&socket::path(offline.data()), request).await {
+        let Some(path) = offline.control() else { return offline.answer(request).await };
+        match socket::ask(&path, request).await {
             Ok(Some(answer)) => answer,
             Ok(None) => offline.answer(request).await,
             Err(error) => silent(&offline, &error),
@@ -49,7 +50,7 @@ pub fn ask_running(global: &Global, request: &Request) -> Option<Answer> {
     let answer = blocking(async {
         // Without a place there is no server to be found; whoever needs it says so.
         let offline = Offline::locate(global).ok()?;
-        match socket::ask(&socket::path(offline.data()), request).await {
+        match socket::ask(&offline.control()?, request).await {
             Ok(answer) => answer,
             Err(error) => Some(silent(&offline, &error)),
         }

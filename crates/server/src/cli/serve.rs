@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use clap::Args;
 use config::model::{LogFormat, LogLevel};
 use delivery::Egress;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,21 +11,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CONFIG_DEFAULT, Global};
 use crate::control::{self, exit, socket};
+use crate::demo;
 use crate::server::{Launch, Server};
 
-/// How to run the server.
-#[derive(Args)]
-pub struct Options {
-    /// Where the demo keeps its data, and from which port on it listens
-    #[command(flatten)]
-    demo: crate::demo::Options,
-}
-
 /// Runs the server until it is told to stop.
-pub fn run(global: &Global, options: &Options) -> u8 {
+pub fn run(global: &Global, demo: &demo::Options) -> u8 {
     let file = match config_file(global) {
         Ok(Some(file)) => file,
-        Ok(None) => return super::demo::serve(global, &options.demo),
+        Ok(None) => return super::demo::serve(global, demo),
         Err(error) => {
             eprintln!("{error:#}");
             return exit::NO_INPUT;
@@ -121,10 +113,9 @@ pub async fn attend(server: Arc<Server>) -> Result<()> {
 /// Opens the control socket, unless the configuration has none.
 fn control_socket(server: &Arc<Server>) -> Result<Option<tokio::task::JoinHandle<()>>> {
     let snapshot = server.snapshot();
-    if snapshot.config.control.value.is_none() {
+    let Some(path) = socket::path(Some(&snapshot.config), server.data()) else {
         return Ok(None);
-    }
-    let path = socket::path(server.data());
+    };
     let listener = socket::bind(&path)
         .with_context(|| format!("the control socket {} cannot be opened", path.display()))?;
     let server = Arc::clone(server);

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use config::Config;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -19,9 +20,13 @@ const REQUEST_MAX_OCTETS: u64 = 64 * 1024 * 1024;
 /// How long a peer may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The control socket of a data folder.
-pub fn path(data: &Path) -> PathBuf {
-    data.join("control.sock")
+/// The control socket of a server with this configuration and data folder; `None` if the
+/// configuration has switched it off.
+pub fn path(config: Option<&Config>, data: &Path) -> Option<PathBuf> {
+    match config.map(|config| &config.control) {
+        Some(control) if !control.is_default() => control.value.clone(),
+        Some(_) | None => Some(data.join("control.sock")),
+    }
 }
 
 /// Opens the socket at `path`, in place of one that nobody listens on.

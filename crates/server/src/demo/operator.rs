@@ -46,7 +46,7 @@ impl Operator {
     ///
     /// When one runs and does not answer.
     pub async fn is_answered(&self) -> Result<bool> {
-        let path = socket::path(self.place.folder());
+        let path = self.place.folder().join("control.sock");
         Ok(socket::ask(&path, &Request::Status).await?.is_some())
     }
 
@@ -56,7 +56,7 @@ impl Operator {
     ///
     /// When none runs, or it breaks off.
     pub async fn ask(&self, request: &Request) -> Result<Answer> {
-        let path = socket::path(self.place.folder());
+        let path = self.place.folder().join("control.sock");
         let answer = socket::ask(&path, request).await?;
         answer.with_context(|| format!("no server runs in {}", self.place.folder().display()))
     }
@@ -105,7 +105,7 @@ impl Operator {
             client: Ipv4Addr::LOCALHOST.into(),
             client_name: None,
             helo: "laptop.clinic.test".to_owned(),
-            tls: None,
+            channel: control::explain::Channel::Plain,
             authenticated: None,
             listener: Some(listener.to_owned()),
             message: None,
@@ -187,6 +187,7 @@ fn query(
     control::trace::Request {
         id: id.map(str::to_owned),
         address,
+        domain: None,
         message_id: None,
         since: since.map(Timestamp::to_rfc3339),
         until: None,

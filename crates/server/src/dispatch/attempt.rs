@@ -76,12 +76,23 @@ async fn attempt(
     let mut tried = Vec::new();
     let now = Timestamp::now();
     for part in parts(snapshot, work, way, recipients, &mut outcomes) {
+        if let Some(class) = &part.settings.rate_class
+            && let Err(again_after) = snapshot.rates.take(&class.value, now)
+        {
+            for place in &part.places {
+                if let Some(slot) = outcomes.get_mut(*place) {
+                    *slot = queue::Outcome::NotTried { again_after };
+                }
+            }
+            continue;
+        }
         let envelope = envelope(&work.record.envelope, &part, recipients);
         let require_tls = envelope.require_tls;
         let asked = Arc::clone(snapshot);
         let settings = part.settings;
+        let route = part.route.clone();
         let demander = move |approach: &Approach<'_>| {
-            route::demands(&asked, &settings, require_tls, approach, now)
+            route::demands(&asked, &settings, &route, require_tls, approach, now)
         };
         let job = Job { domain: part.domain, route: part.route, envelope, content: content.clone() };
         let attempt = snapshot.agent.attempt(&job, &demander).await;
@@ -192,7 +203,9 @@ fn told(trouble: &delivery::Trouble, attempt: &Attempt, domain: &Domain) -> Trou
             domain: domain.clone(),
             demanded: demanded(verdict),
             demanded_by: verdict.because(),
-            found: trouble.text.clone(),
+            found: verdict
+                .shortfall()
+                .map_or_else(|| trouble.text.clone(), ToString::to_string),
         }),
         (_, _) if trouble.reply.is_some() => Reason::Refused,
         (Cause::Dns, _) if !trouble.status.is_temporary() => Reason::NoSuchDomain,

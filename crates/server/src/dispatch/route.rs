@@ -83,9 +83,13 @@ fn relay_host(snapshot: &Snapshot, relay: &RelayHost) -> Result<Route> {
 
 /// What is demanded of a host about to be contacted: by the rules or the default, by the
 /// domain's own route, by Force Encrypt, and by the message itself.
+///
+/// A password goes only to a smart host that has proved who it is, unless a rule says what
+/// protection is enough.
 pub fn demands(
     snapshot: &Snapshot,
     settings: &Settings,
+    route: &Route,
     require_tls: bool,
     approach: &Approach<'_>,
     now: Timestamp,
@@ -100,6 +104,12 @@ pub fn demands(
             snapshot.policy.demands(settings, approach.domain, host.as_ref(), approach.ip, now)
         }
     };
+    if let Route::SmartHost(SmartHost { host, credentials: Some(_), .. }) = route
+        && !settings.relay_encryption.as_ref().is_some_and(|chosen| snapshot.policy.is_written(chosen.by))
+    {
+        let source = Source::SmartHost { host: host.to_string() };
+        demands.push(Demand::new(source, Requirement::authenticated()));
+    }
     let versions = *snapshot.config.delivery.tls_versions;
     if versions != tls::Versions::ALL {
         demands.push(Demand::new(Source::Default, Requirement::none().with_versions(versions)));
