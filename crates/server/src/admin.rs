@@ -211,7 +211,8 @@ impl Offline {
             return not_running(&self.data);
         }
         // The question leaves nothing behind, so it gets a folder of its own for a moment.
-        let away = std::env::temp_dir().join(format!("mailkeep-{}", TraceId::generate(Timestamp::now().0)));
+        let away = std::env::temp_dir()
+            .join(format!("mailkeep-{}", TraceId::generate(Timestamp::now().0)));
         let answer = Self { data: away.clone(), ..self }.answer_there(request).await;
         if let Err(error) = std::fs::remove_dir_all(&away) {
             eprintln!("{} was not removed: {error}", away.display());
@@ -245,7 +246,9 @@ impl Offline {
 fn makes_folder(request: &Request) -> bool {
     match request {
         Request::Account(_) | Request::Domain(_) => true,
-        Request::Config(request) => matches!(request, control::configuration::Request::Apply { .. }),
+        Request::Config(request) => {
+            matches!(request, control::configuration::Request::Apply { .. })
+        }
         Request::Status
         | Request::Reload
         | Request::Dns(_)

@@ -106,10 +106,13 @@ impl Connection {
     async fn listen(&mut self, pace: &mut Pace) -> io::Result<()> {
         let by = pace.deadline(&self.patience);
         let (stream, session) = (&mut self.stream, &mut self.session);
-        let read = timeout_at(by, stream.read(|bytes| {
-            pace.window_octets += bytes.len() as u64;
-            session.handle(Input::Bytes(bytes));
-        }));
+        let read = timeout_at(
+            by,
+            stream.read(|bytes| {
+                pace.window_octets += bytes.len() as u64;
+                session.handle(Input::Bytes(bytes));
+            }),
+        );
         let outcome = tokio::select! {
             outcome = read => outcome,
             () = stopped(&mut self.stopping) => {

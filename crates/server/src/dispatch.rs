@@ -144,10 +144,9 @@ impl Dispatcher {
                 received,
                 reverse_path: record.envelope.reverse_path.clone(),
                 record: Arc::clone(&record),
-                content: body.in_memory().map_or(
-                    Source::Stored(accepted.blob, body.len_octets()),
-                    Source::Memory,
-                ),
+                content: body
+                    .in_memory()
+                    .map_or(Source::Stored(accepted.blob, body.len_octets()), Source::Memory),
                 route: entry.route,
                 recipients: entry.recipients,
                 attempts: 0,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use evidence::{
-    Accepted as AcceptedFacts, Authenticated, Decision, Digest, Ending, Entry, EnvelopeFacts, Event,
-    Finished, FinishedRecipient, MessageFacts, Origin, Promise, RuleRef, envelope_digest,
+    Accepted as AcceptedFacts, Authenticated, Decision, Digest, Ending, Entry, EnvelopeFacts,
+    Event, Finished, FinishedRecipient, MessageFacts, Origin, Promise, RuleRef, envelope_digest,
 };
 use mail::header::{Header, complete_submission};
 use mail::received::{Protocol, Received, TlsClause};
@@ -81,12 +81,7 @@ enum Course {
 
 impl Fate {
     /// Delivered, as the configuration routes it.
-    pub fn deliver(
-        recipient: Recipient,
-        is_local: bool,
-        way: Way,
-        rule: Option<RuleRef>,
-    ) -> Self {
+    pub fn deliver(recipient: Recipient, is_local: bool, way: Way, rule: Option<RuleRef>) -> Self {
         let given = recipient.address.clone();
         Self { recipient, given, is_local, way, rule, course: Course::Deliver }
     }
@@ -383,7 +378,10 @@ fn group(fates: Vec<Fate>) -> Groups {
         } else {
             serde_json::to_vec(&fate.way).unwrap_or_default()
         };
-        groups.entry((destination, way, hold)).or_default().push(QueuedRecipient::new(fate.recipient));
+        groups
+            .entry((destination, way, hold))
+            .or_default()
+            .push(QueuedRecipient::new(fate.recipient));
     }
     groups
 }

@@ -71,7 +71,11 @@ impl Metrics {
         let accepted = Counter::default();
         registry.register("accepted", "Messages answered with 250", accepted.clone());
         let accepted_octets = Counter::default();
-        registry.register("accepted_octets", "Octets of accepted messages", accepted_octets.clone());
+        registry.register(
+            "accepted_octets",
+            "Octets of accepted messages",
+            accepted_octets.clone(),
+        );
         let commit_seconds = Histogram::new(exponential_buckets(0.0005, 2.0, 14));
         registry.register(
             "commit_seconds",

@@ -83,9 +83,14 @@ fn accept(
     let mut envelope = Envelope::from(ReversePath::Null);
     envelope.body = composed.body;
     envelope.smtputf8 = composed.smtputf8;
-    let facts = Facts { now: Some(Moment(notice.at)), sender: Some(ReversePath::Null), ..Facts::default() };
-    let record =
-        Record { envelope: envelope.clone(), facts, head: String::new(), revision: snapshot.revision };
+    let facts =
+        Facts { now: Some(Moment(notice.at)), sender: Some(ReversePath::Null), ..Facts::default() };
+    let record = Record {
+        envelope: envelope.clone(),
+        facts,
+        head: String::new(),
+        revision: snapshot.revision,
+    };
     let expires = schedule(&snapshot.config).expires(notice.at, &ReversePath::Null);
     let to: Vec<Address> =
         std::iter::once(sender.clone()).chain(copy_to.filter(|copy| copy != sender)).collect();

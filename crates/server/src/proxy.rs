@@ -36,7 +36,10 @@ async fn collect(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
         stream.readable().await?;
         let seen = stream.peek(&mut peeked).await?;
         if seen == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before the PROXY header"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "closed before the PROXY header",
+            ));
         }
         let already = header.len();
         let mut candidate = header.clone();

@@ -63,8 +63,7 @@ mod tests {
 
     #[test]
     fn a_full_class_waits_until_its_oldest_message_is_a_period_old() {
-        let class =
-            Class { messages: 2, period: Duration::from_secs(60), sent: Mutex::default() };
+        let class = Class { messages: 2, period: Duration::from_secs(60), sent: Mutex::default() };
         let rates = Rates { classes: HashMap::from([("bulk".to_owned(), class)]) };
         assert_eq!(rates.take("bulk", Timestamp(0)), Ok(()));
         assert_eq!(rates.take("bulk", Timestamp(10_000)), Ok(()));

@@ -101,7 +101,8 @@ impl Server {
         let directory = Arc::new(Directory::open(store.clone()).await?);
         directory.configure(domain_settings(&config));
         let verifier = Verifier::new(Cost::default(), PASSWORDS_AT_A_TIME)?;
-        let snapshot = Arc::new(Snapshot::new(revision, config, &data, egress, Arc::clone(&directory), now)?);
+        let snapshot =
+            Arc::new(Snapshot::new(revision, config, &data, egress, Arc::clone(&directory), now)?);
         let server = Arc::new(Self {
             accounts: SignIn::new(directory, verifier, Failures::default()),
             metrics: Metrics::new(),
@@ -395,7 +396,8 @@ impl Server {
         tokio::spawn(async move {
             let at = Timestamp::now();
             let trace = TraceId::generate(at.0);
-            let parties: Vec<Address> = sender.address().cloned().into_iter().chain(recipient).collect();
+            let parties: Vec<Address> =
+                sender.address().cloned().into_iter().chain(recipient).collect();
             let event = Event::Refused(Box::new(event));
             let refusal = store::Refusal {
                 trace,
@@ -431,7 +433,9 @@ impl Server {
             self.dispatcher.idle().await;
         };
         if tokio::time::timeout(patience, quiet).await.is_err() {
-            tracing::warn!("stopped with sessions or deliveries under way; nothing accepted is lost");
+            tracing::warn!(
+                "stopped with sessions or deliveries under way; nothing accepted is lost"
+            );
         }
         if let Err(error) = self.sign_evidence().await {
             tracing::warn!(%error, "the evidence could not be signed at the end");
@@ -488,6 +492,6 @@ async fn signer(store: &Store) -> Result<(Signer, bool)> {
         return Ok((Signer::from_secret(&secret)?, false));
     }
     let (signer, secret) = Signer::generate()?;
-    store.put_setting(EVIDENCE_KEY, secret).await?;
+    let _synced = store.put_setting(EVIDENCE_KEY, secret).await?;
     Ok((signer, true))
 }

@@ -39,7 +39,12 @@ pub async fn accept(server: Arc<Server>, listener: TcpListener, site: watch::Rec
 }
 
 /// Finds out who connects, checks the limits, and serves.
-async fn welcome(server: Arc<Server>, site: Arc<Site>, mut stream: TcpStream, mut peer: SocketAddr) {
+async fn welcome(
+    server: Arc<Server>,
+    site: Arc<Site>,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
+) {
     if site.is_balancer(peer.ip()) {
         match proxy::read_header(&mut stream).await {
             Ok(Some(client)) => peer = client,
@@ -52,14 +57,12 @@ async fn welcome(server: Arc<Server>, site: Arc<Site>, mut stream: TcpStream, mu
     }
     if !site.serves(peer.ip()) {
         Metrics::count(&server.metrics.turned_away, "network");
-        return turn_away(stream, &site, "554 5.7.1 This service is not for your network\r\n").await;
+        return turn_away(stream, &site, "554 5.7.1 This service is not for your network\r\n")
+            .await;
     }
     let limits = &site.listener().limits;
-    let place = site.occupancy.enter(
-        peer.ip(),
-        *limits.connections,
-        *limits.connections_per_network,
-    );
+    let place =
+        site.occupancy.enter(peer.ip(), *limits.connections, *limits.connections_per_network);
     let _place = match place {
         Ok(place) => place,
         Err(crowded) => {

@@ -171,7 +171,8 @@ fn asks(policy: &Policy, wanted: fn(&Fact) -> bool) -> bool {
 }
 
 fn agent(config: &Config, egress: Egress, certificates: &Arc<Certificates>) -> Result<Agent> {
-    let resolver = Resolver::new(resolver_settings(config)?).context("the resolver cannot start")?;
+    let resolver =
+        Resolver::new(resolver_settings(config)?).context("the resolver cannot start")?;
     let roots = Roots::load(&RootSources {
         built_in: true,
         bundles: config.ca_bundle.iter().map(|bundle| bundle.value.clone()).collect(),
@@ -284,10 +285,7 @@ fn settings(config: &Config, egress: Egress) -> Settings {
             messages_max: *delivery.messages_per_connection,
             ..PoolSettings::default()
         },
-        pace: Pace {
-            concurrency_max: *config.queue.per_destination as usize,
-            ..Pace::default()
-        },
+        pace: Pace { concurrency_max: *config.queue.per_destination as usize, ..Pace::default() },
         ..Settings::new(delivery.hostname.value.clone())
     }
 }

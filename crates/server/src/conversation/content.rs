@@ -224,7 +224,8 @@ impl Conversation {
         let mut rules: Vec<RuleEffect> = Vec::new();
         for Judged { decision, .. } in judged {
             for id in decision.trace.matched().filter(|id| policy.is_written(*id)) {
-                let (Some(rule), Some(written)) = (self.snapshot.rule_ref(id), policy.rule(id)) else {
+                let (Some(rule), Some(written)) = (self.snapshot.rule_ref(id), policy.rule(id))
+                else {
                     continue;
                 };
                 if rules.iter().any(|known| known.rule == rule) {
@@ -272,9 +273,12 @@ impl Conversation {
             return Refusal::new(Reply::new(452, 3, 1, "Out of disk space, try again later"));
         }
         match error {
-            StoreError::TooMuch { .. } => {
-                Refusal::new(Reply::new(452, 5, 3, "Too many destinations, send to fewer at a time"))
-            }
+            StoreError::TooMuch { .. } => Refusal::new(Reply::new(
+                452,
+                5,
+                3,
+                "Too many destinations, send to fewer at a time",
+            )),
             StoreError::Full(_)
             | StoreError::InUse { .. }
             | StoreError::NewerSchema { .. }
@@ -297,7 +301,8 @@ pub(crate) fn refuses_header(limits: &Limits, hops: usize, octets: u64) -> Optio
         return Some(Refusal::new(Reply::new(554, 4, 6, text)));
     }
     (octets > *limits.header).then(|| {
-        let text = format!("The header has {octets} octets, more than the {} allowed", *limits.header);
+        let text =
+            format!("The header has {octets} octets, more than the {} allowed", *limits.header);
         Refusal::new(Reply::new(552, 3, 4, text))
     })
 }

@@ -9,7 +9,10 @@ use super::{Conversation, is_open};
 
 impl Conversation {
     /// Asks the rules, the directory and what is known of the way out.
-    pub(super) async fn consider(&mut self, recipient: &Recipient) -> Result<RecipientFacts, Refusal> {
+    pub(super) async fn consider(
+        &mut self,
+        recipient: &Recipient,
+    ) -> Result<RecipientFacts, Refusal> {
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
         let facts = recipient_facts(&recipient.address, &resolution);
         self.facts.recipient = Some(facts.clone());

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use delivery::{Approach, Attempt, Cause, Content, Job, Outcome, Route, Stored};
+use mail::dsn::{Reason, Shortfall};
 use mail::header::Header;
 use mail::{Domain, Envelope, Status, Timestamp};
-use mail::dsn::{Reason, Shortfall};
 use queue::{DoubleBounce, QueuedRecipient, Subject, Trouble, transition};
 use rules::settings::Settings;
 use rules::{RecipientFacts, Stage};
@@ -94,7 +94,8 @@ async fn attempt(
         let demander = move |approach: &Approach<'_>| {
             route::demands(&asked, &settings, &route, require_tls, approach, now)
         };
-        let job = Job { domain: part.domain, route: part.route, envelope, content: content.clone() };
+        let job =
+            Job { domain: part.domain, route: part.route, envelope, content: content.clone() };
         let attempt = snapshot.agent.attempt(&job, &demander).await;
         for (place, outcome) in part.places.iter().zip(&attempt.outcomes) {
             if let Some(slot) = outcomes.get_mut(*place) {
@@ -203,9 +204,7 @@ fn told(trouble: &delivery::Trouble, attempt: &Attempt, domain: &Domain) -> Trou
             domain: domain.clone(),
             demanded: demanded(verdict),
             demanded_by: verdict.because(),
-            found: verdict
-                .shortfall()
-                .map_or_else(|| trouble.text.clone(), ToString::to_string),
+            found: verdict.shortfall().map_or_else(|| trouble.text.clone(), ToString::to_string),
         }),
         (_, _) if trouble.reply.is_some() => Reason::Refused,
         (Cause::Dns, _) if !trouble.status.is_temporary() => Reason::NoSuchDomain,
@@ -249,9 +248,7 @@ fn demanded(verdict: &tls::Verdict) -> String {
 /// Keeps what the attempt showed about the partner, for the next recipient at RCPT.
 async fn learn(server: &Server, domain: &Domain, attempt: &Attempt) {
     let shortfall = attempt.outcomes.iter().find_map(|outcome| match outcome {
-        Outcome::Permanent(trouble) if trouble.cause == Cause::Protection => {
-            Some(&trouble.text)
-        }
+        Outcome::Permanent(trouble) if trouble.cause == Cause::Protection => Some(&trouble.text),
         Outcome::Permanent(_) | Outcome::Temporary(_) | Outcome::Delivered(_) => None,
     });
     let Some(text) = shortfall else { return };
@@ -292,7 +289,7 @@ async fn settle(
     }
     let notified = !notices.is_empty();
     let settle = queue::settle(work.lease, &followed, at, evidence, notices)?;
-    server.store.settle(settle).await?;
+    let _settled = server.store.settle(settle).await?;
     if notified || !followed.remaining.is_empty() {
         server.dispatcher.wake();
     }

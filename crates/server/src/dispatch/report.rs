@@ -1,8 +1,8 @@
 //! What an attempt leaves in the evidence and in the log.
 
 use evidence::{
-    Attempted, Entry, Event, Finished, FinishedRecipient, Target, TargetKind, Tried as TriedHost, TriedRecipient,
-    TriedResult,
+    Attempted, Entry, Event, Finished, FinishedRecipient, Target, TargetKind, Tried as TriedHost,
+    TriedRecipient, TriedResult,
 };
 use mail::{Timestamp, TraceId};
 

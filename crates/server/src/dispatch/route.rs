@@ -105,7 +105,10 @@ pub fn demands(
         }
     };
     if let Route::SmartHost(SmartHost { host, credentials: Some(_), .. }) = route
-        && !settings.relay_encryption.as_ref().is_some_and(|chosen| snapshot.policy.is_written(chosen.by))
+        && !settings
+            .relay_encryption
+            .as_ref()
+            .is_some_and(|chosen| snapshot.policy.is_written(chosen.by))
     {
         let source = Source::SmartHost { host: host.to_string() };
         demands.push(Demand::new(source, Requirement::authenticated()));
