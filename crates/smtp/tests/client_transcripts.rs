@@ -6,15 +6,12 @@
 use mail::envelope::Body;
 use mail::{DsnReturn, Envelope, Notify, Recipient, ReversePath};
 use smtp::client::{Credentials, Input, Output, Protocol, Session, Settings, Survey, Transaction};
-
 const BODY: &str = "Subject: Lunch\r\n\r\nAt noon.\r\n";
-
 fn envelope(recipients: &[&str]) -> Envelope {
     let sender = ReversePath::Address("ann@client.example".parse().unwrap());
     let recipients = recipients.iter().map(|r| Recipient::new(r.parse().unwrap())).collect();
     Envelope { recipients, ..Envelope::from(sender) }
 }
-
 struct Case {
     protocol: Protocol,
     envelope: Envelope,

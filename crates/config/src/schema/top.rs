@@ -59,7 +59,7 @@ pub static TOP: Context = Context {
         Directive::new(
             "greeting",
             &[values(&[one("text", Kind::Text)])],
-            Absent::Value("\"ESMTP Mailkeep\""),
+            Absent::Value("\"Mailkeep\""),
             "The words after the host name in the greeting of SMTP.",
             "greeting \"ESMTP ready\"",
         ),
