@@ -80,7 +80,7 @@ fn openssl_sees_the_same_and_proves_the_certificate() {
     let authority = server.dir().join("data-b4/authority/ca.pem");
     let mut command = Command::new(program("openssl"));
     command
-        .args(["s_client", "-quiet", "-starttls", "smtp", "-crlf", "-connect"])
+        .args(["s_client", "-quiet", "-starttls", "smtp", "-connect"])
         .arg(server.address("submission").to_string())
         .arg("-CAfile")
         .arg(&authority)
@@ -139,15 +139,16 @@ fn the_wrong_order_of_the_two_rules_makes_the_checker_warn() {
     let example = shipped("b4-auth-only-on-tls.conf");
     let right = check(&example);
     assert!(right.status.success(), "{}", support::shown(&right));
-    assert!(!support::shown(&right).contains("warning"), "{}", support::shown(&right));
+    assert!(support::shown(&right).contains("no error, no warning"), "{}", support::shown(&right));
 
     let off = "rule disableAUTH_on_non_SSL {\n        plain-connections  not-authenticated\n    }";
-    let on = "rule enableAUTH_on_SSL {\n        tls-connections    authenticated  plain login\n    }";
+    let on =
+        "rule enableAUTH_on_SSL {\n        tls-connections    authenticated  plain login\n    }";
     let swapped = with(&example, off, "FIRST").replace(on, off).replace("FIRST", on);
     assert_ne!(swapped, example);
     let wrong = support::shown(&check(&swapped));
-    assert!(wrong.contains("warning"), "{wrong}");
-    assert!(wrong.contains("disableAUTH_on_non_SSL"), "{wrong}");
+    assert!(wrong.contains("no error, 1 warning"), "{wrong}");
+    assert!(wrong.contains("switches authentication off after \"enableAUTH_on_SSL\""), "{wrong}");
 }
 
 // ---- B5 ---------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ fn one_domain_is_served_only_over_tls_and_the_other_as_it_comes() {
     assert_eq!(other.code, Some(0), "{}", other.all());
 
     let mail = server.wait_for_mail_in("data-b5/mydomain.com", "dr.lee@mydomain.com", 1);
-    assert!(mail[0].contains("(using TLS"), "{}", mail[0]);
+    assert!(mail[0].contains("(TLS 1.3)"), "{}", mail[0]);
     server.wait_for_mail_in("data-b5/other.com", "dr.lee@other.com", 1);
 }
 
@@ -183,7 +184,7 @@ fn both_domains_in_one_session_get_their_own_verdicts() {
     server.wait_for_mail_in("data-b5/other.com", "two@other.com", 1);
     assert!(!server.dir().join("data-b5/mydomain.com").exists());
 
-    let shown = server.ok(&["trace", "--to", "one@mydomain.com"]);
+    let shown = server.ok(&["trace", "--address", "one@mydomain.com"]);
     assert!(shown.contains("refused"), "{shown}");
 }
 
@@ -192,7 +193,8 @@ fn both_domains_in_one_session_get_their_own_verdicts() {
 /// The example, with the smart host on a port of the test's.
 fn relaying(port: u16) -> String {
     let example = on_any_port("b6-relay-with-tls12-13.conf");
-    let example = with(&example, "smarthost.example.com:10466", &format!("smarthost.example.com:{port}"));
+    let example =
+        with(&example, "smarthost.example.com:10466", &format!("smarthost.example.com:{port}"));
     format!("{example}\nqueue {{ retry 200ms 1h; jitter 0; policy-notice off }}\n")
 }
 
@@ -233,8 +235,9 @@ fn a_smart_host_without_an_allowed_version_gets_nothing() {
     assert_eq!(ran.code, Some(0), "{}", ran.all());
     let log = wait_for(|| Some(server.log()).filter(|log| log.contains("not sent")));
     assert!(log.is_some(), "{}", server.log());
-    let listed = server.ok(&["queue", "list"]);
-    assert!(listed.contains("bob@example.com"), "{listed}");
+    let notices = server.wait_for_mail_in("data-b6/mail", "ann@mydomain.com", 1);
+    assert!(notices[0].contains("Status: 5.7.10"), "{}", notices[0]);
+    assert!(notices[0].contains("use_only_tls12_and_13_when_relaying"), "{}", notices[0]);
     old.stop();
     assert!(!old.said().contains("MAIL FROM"), "{}", old.said());
     assert!(!old.said().contains("EHLO"), "{}", old.said());
@@ -242,16 +245,17 @@ fn a_smart_host_without_an_allowed_version_gets_nothing() {
 
 #[test]
 fn a_smart_host_is_spoken_to_by_openssl_in_each_version() {
-    for (option, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
+    for option in ["-tls1_2", "-tls1_3"] {
         let port = free_port();
         let mut peer = s_server(port, &[option]);
         let server = Server::start(&relaying(port));
         server.account("ann@mydomain.com", PASSWORD);
         let ran = submit(&server, "ann@mydomain.com", "bob@example.com", &[]);
         assert_eq!(ran.code, Some(0), "{}", ran.all());
-        // OpenSSL shows the handshake; it does not greet, so nothing is sent.
-        let shown = wait_for(|| Some(peer.said()).filter(|said| said.contains("Protocol")));
-        assert!(shown.is_some_and(|said| said.contains(version)), "{}", peer.said());
+        // OpenSSL speaks only this version, and shows that the handshake was done. It does
+        // not greet, so nothing is sent.
+        let shown = wait_for(|| peer.said().contains("CIPHER is").then_some(()));
+        assert!(shown.is_some(), "{}", peer.said());
         peer.stop();
     }
 }
@@ -316,7 +320,8 @@ fn mail_for_a_listed_domain_is_not_sent_without_starttls_and_the_sender_reads_wh
 #[test]
 fn a_broken_handshake_makes_mail_wait_and_the_sender_is_told_early() {
     let lab = Lab::new();
-    let script = Script::named("mx.their_domain.com").certificate(lab.identity("mx.their_domain.com"));
+    let script =
+        Script::named("mx.their_domain.com").certificate(lab.identity("mx.their_domain.com"));
     let partner = lab.partner(script.clone().tls(Tls::Garbage));
     let server = Server::start(&forcing(&partner));
     server.account("ann@mydomain.com", PASSWORD);
@@ -399,7 +404,9 @@ fn mail_from_a_listed_domain_or_address_is_refused_in_the_clear() {
     let from = |sender: &'static str| ["--from", sender];
     let at = |address: &'static str| ["--local-interface", address];
 
-    for sender in ["a@their_domain.com", "a@mail.their_domain.com", "a@bank.example", "a@INSURER.example"] {
+    for sender in
+        ["a@their_domain.com", "a@mail.their_domain.com", "a@bank.example", "a@INSURER.example"]
+    {
         let clear = swaks(mx, &[&to[..], &from(sender)].concat());
         assert_ne!(clear.code, Some(0), "{}", clear.all());
         assert!(clear.all().contains("550 5.7.10"), "{}", clear.all());
