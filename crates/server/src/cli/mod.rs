@@ -91,8 +91,21 @@ enum Command {
     Reload,
 }
 
+/// The page behind a code, where the arguments are `help C101`.
+fn page() -> Option<String> {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+        (Some("help"), Some(code), None) => config::explain_code(&code),
+        (_, _, _) => None,
+    }
+}
+
 /// Runs the command the arguments name.
 pub fn run() -> ExitCode {
+    if let Some(page) = page() {
+        print!("{page}");
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
