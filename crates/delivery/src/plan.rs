@@ -207,7 +207,11 @@ async fn mail_exchangers(
         .into_iter()
         .flat_map(|(exchanger, addresses)| {
             let secure = found.secure && addresses.secure;
-            let anchor = anchor(domain, &exchanger.host, found.secure);
+            let anchor = if found.configured {
+                Anchor::Configured
+            } else {
+                anchor(domain, &exchanger.host, found.secure)
+            };
             let port = exchanger.port.unwrap_or(settings.mx_port);
             addresses.list.into_iter().map(move |ip| Target {
                 host: exchanger.host.clone(),
@@ -263,7 +267,7 @@ fn loops_back(domain: &Domain) -> Trouble {
     Trouble::new(Status::new(5, 4, 6), Cause::Loop, text)
 }
 
-/// How well the name of an exchanger is known.
+/// How well the name of an exchanger that DNS names is known.
 fn anchor(domain: &Domain, host: &Domain, secure: bool) -> Anchor {
     if secure {
         Anchor::SecureDns
