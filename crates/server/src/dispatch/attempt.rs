@@ -183,7 +183,11 @@ fn meant(outcome: &Outcome, attempt: &Attempt, domain: &Domain) -> queue::Outcom
                 delivery::Onward::Relayed => queue::Onward::Relayed,
                 delivery::Onward::Final => queue::Onward::Final,
             },
-            host: Some(delivered.host.clone()),
+            // A mailbox of our own is no other server.
+            host: attempt
+                .taker(outcome)
+                .filter(|contact| contact.address.is_some())
+                .map(|contact| contact.host.clone()),
             reply: delivered.reply.as_ref().map(ToString::to_string),
         }),
         Outcome::Temporary(trouble) => queue::Outcome::Temporary(told(trouble, attempt, domain)),

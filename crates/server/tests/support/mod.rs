@@ -331,6 +331,18 @@ impl Client {
         }
     }
 
+    /// So many replies.
+    pub fn replies(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.reply()).collect()
+    }
+
+    /// Says EHLO, then STARTTLS, then EHLO again; gives what is offered then.
+    pub fn hello_under_tls(&mut self) -> String {
+        self.expect("EHLO client.example.net", "250");
+        self.starttls(&tls::Terms::asking_for("mail.test"));
+        self.expect("EHLO client.example.net", "250")
+    }
+
     /// Says a command and gives the reply.
     pub fn say(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n").as_bytes());
@@ -342,6 +354,13 @@ impl Client {
         let reply = self.say(command);
         assert!(reply.starts_with(expected), "{command}: expected {expected}, got {reply}");
         reply
+    }
+
+    /// Signs in by PLAIN; gives the last reply.
+    pub fn sign_in(&mut self, user: &str, password: &str) -> String {
+        use base64::Engine as _;
+        let secret = format!("\0{user}\0{password}");
+        self.say(&format!("AUTH PLAIN {}", base64::prelude::BASE64_STANDARD.encode(secret)))
     }
 
     /// Sends one message from a session that has said EHLO; gives the last reply.

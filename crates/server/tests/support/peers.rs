@@ -97,7 +97,11 @@ impl Pipes {
     /// Starts the program.
     pub fn open(command: &mut Command) -> Self {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Self(child.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}: run cargo xtask peers")))
+        Self(
+            child
+                .spawn()
+                .unwrap_or_else(|error| panic!("{command:?}: {error}: run cargo xtask peers")),
+        )
     }
 }
 

@@ -55,11 +55,8 @@ impl Terms {
 /// Shakes hands over `socket`.
 pub fn connect(mut socket: TcpStream, terms: &Terms) -> io::Result<(Box<dyn Wire>, Seen)> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions: &[&rustls::SupportedProtocolVersion] = if terms.only_tls12 {
-        &[&rustls::version::TLS12]
-    } else {
-        rustls::ALL_VERSIONS
-    };
+    let versions: &[&rustls::SupportedProtocolVersion] =
+        if terms.only_tls12 { &[&rustls::version::TLS12] } else { rustls::ALL_VERSIONS };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .map_err(io::Error::other)?
@@ -72,8 +69,7 @@ pub fn connect(mut socket: TcpStream, terms: &Terms) -> io::Result<(Box<dyn Wire
         None => builder.with_no_client_auth(),
     };
     let name = ServerName::try_from(terms.name.clone()).map_err(io::Error::other)?;
-    let mut connection =
-        ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
     while connection.is_handshaking() {
         connection.complete_io(&mut socket)?;
     }
