@@ -16,6 +16,7 @@ mod operator;
 pub mod page;
 mod place;
 mod ports;
+mod reply;
 mod start;
 pub mod stories;
 mod witness;
@@ -32,7 +33,7 @@ pub use ports::Ports;
 pub use start::Demo;
 
 /// Where the demo listens.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 #[group(id = "demo-server")]
 pub struct Options {
     /// Demo: the port of smtp; smtps is 60 below it, submission 62 above it; 0 is any free ports

@@ -10,11 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use mail::{Domain, Timestamp, TraceId};
+use mail::{Domain, Timestamp};
 use tls::{Anchor, Handshake, Offer, Peer, Verification};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::reply::Reply;
 
 /// How long one step may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,13 +35,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 pub struct Client {
     stream: BufReader<Box<dyn Stream>>,
     said: Vec<String>,
-}
-
-/// What the server answered to one command.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    /// Its lines, each with its code.
-    pub lines: Vec<String>,
 }
 
 /// What the client needs to begin TLS.
@@ -236,68 +231,8 @@ impl Client {
     }
 }
 
-impl Reply {
-    /// The code of the first line.
-    pub fn code(&self) -> &str {
-        self.lines.first().and_then(|line| line.get(..3)).unwrap_or_default()
-    }
-
-    /// Whether it says yes.
-    pub fn is_positive(&self) -> bool {
-        self.code().starts_with('2')
-    }
-
-    /// All of it on one line.
-    pub fn text(&self) -> String {
-        self.lines.join(" / ")
-    }
-
-    /// The keywords and parameters after EHLO.
-    pub fn extensions(&self) -> impl Iterator<Item = &str> {
-        self.lines.iter().skip(1).filter_map(|line| line.get(4..))
-    }
-
-    /// The id under which the message was queued.
-    ///
-    /// # Errors
-    ///
-    /// When the reply names none: the message was not taken.
-    pub fn id(&self) -> Result<String> {
-        let text = self.text();
-        let last = text.rsplit(' ').next().unwrap_or_default();
-        if !self.is_positive() || last.parse::<TraceId>().is_err() {
-            bail!("the message was not taken: {text}");
-        }
-        Ok(last.to_owned())
-    }
-}
-
 /// `TLS 1.3, X25519MLKEM768, TLS_AES_256_GCM_SHA384`.
 pub fn describe(handshake: &Handshake) -> String {
     let group = handshake.group.map_or_else(String::new, |group| format!("{group}, "));
     format!("{}, {group}{}", handshake.version, handshake.suite)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(lines: &[&str]) -> Reply {
-        Reply { lines: lines.iter().map(|line| (*line).to_owned()).collect() }
-    }
-
-    #[test]
-    fn the_id_of_a_message_is_the_last_word_of_a_positive_reply() {
-        let id = TraceId::generate(5).to_string();
-        assert_eq!(reply(&[&format!("250 2.0.0 Ok: queued as {id}")]).id().unwrap(), id);
-        assert!(reply(&[&format!("451 4.3.0 not {id}")]).id().is_err());
-        assert!(reply(&["250 2.0.0 Ok"]).id().is_err());
-    }
-
-    #[test]
-    fn extensions_come_after_the_name() {
-        let ehlo = reply(&["250-mx.clinic.test", "250-SIZE 5", "250 STARTTLS"]);
-        assert_eq!(ehlo.extensions().collect::<Vec<_>>(), ["SIZE 5", "STARTTLS"]);
-        assert_eq!(ehlo.code(), "250");
-    }
 }

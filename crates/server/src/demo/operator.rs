@@ -217,45 +217,45 @@ impl Trace {
 
     /// How the message was taken.
     pub fn accepted(&self) -> Option<&Accepted> {
-        self.events.iter().find_map(|(_, event)| match event {
-            Event::Accepted(accepted) => Some(&**accepted),
-            _ => None,
+        self.events.iter().find_map(|(_, event)| {
+            let Event::Accepted(accepted) = event else { return None };
+            Some(&**accepted)
         })
     }
 
     /// How it was refused.
     pub fn refused(&self) -> Option<&Refused> {
-        self.events.iter().find_map(|(_, event)| match event {
-            Event::Refused(refused) => Some(&**refused),
-            _ => None,
+        self.events.iter().find_map(|(_, event)| {
+            let Event::Refused(refused) = event else { return None };
+            Some(&**refused)
         })
     }
 
     /// The last attempt to pass it on, with the number of its entry.
     pub fn last_attempt(&self) -> Option<(u64, &Attempted)> {
-        self.events.iter().rev().find_map(|(seq, event)| match event {
-            Event::Attempted(attempted) => Some((*seq, &**attempted)),
-            _ => None,
+        self.events.iter().rev().find_map(|(seq, event)| {
+            let Event::Attempted(attempted) = event else { return None };
+            Some((*seq, &**attempted))
         })
     }
 
     /// How it ended, once it did.
     pub fn finished(&self) -> Option<&Finished> {
-        self.events.iter().find_map(|(_, event)| match event {
-            Event::Finished(finished) => Some(finished),
-            _ => None,
+        self.events.iter().find_map(|(_, event)| {
+            let Event::Finished(finished) = event else { return None };
+            Some(finished)
         })
     }
 
     /// The lines of some sections of the text: `out` and `end`, for example.
     pub fn sections(&self, wanted: &[&str]) -> Vec<String> {
-        let mut section = String::new();
+        let mut section = "";
         let mut lines = Vec::new();
         for line in self.text.lines().skip(1) {
             if !line.starts_with("    ") {
-                section = line.split_whitespace().next().unwrap_or_default().to_owned();
+                section = line.split_whitespace().next().unwrap_or_default();
             }
-            if wanted.contains(&section.as_str()) {
+            if wanted.contains(&section) {
                 lines.push(line.strip_prefix("  ").unwrap_or(line).to_owned());
             }
         }

@@ -5,7 +5,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tls::authority::{write_public, write_secret};
 
 use crate::certificates::authority_file;
 
@@ -58,7 +57,7 @@ impl Place {
 
     /// Where the partners tell what they saw.
     pub fn witness(&self) -> PathBuf {
-        self.folder.join("lab/witness.sock")
+        self.folder.join("witness.sock")
     }
 
     /// Makes the folder, readable for its owner alone.
@@ -74,24 +73,6 @@ impl Place {
             .mode(0o700)
             .create(&lab)
             .with_context(|| format!("the folder {} cannot be made", lab.display()))
-    }
-
-    /// Writes a file that anyone may read.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn publish(&self, path: &Path, text: &str) -> Result<()> {
-        write_public(path, text).with_context(|| format!("{} cannot be written", path.display()))
-    }
-
-    /// Writes a file for its owner alone.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn keep_secret(&self, path: &Path, text: &str) -> Result<()> {
-        write_secret(path, text).with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// The password of the demo's person, as it was written at the first start.

@@ -8,6 +8,7 @@ use delivery::Egress;
 use lab::World;
 use lab::world::SMARTHOST_PASSWORD;
 use mail::Address;
+use tls::authority::{write_public, write_secret};
 use tokio::task::JoinHandle;
 
 use super::place::random_password;
@@ -38,10 +39,10 @@ impl Demo {
     pub async fn start(place: &Place, ports: Ports) -> Result<Self> {
         place.prepare()?;
         let world = World::start(([127, 0, 0, 1], 0).into()).await?;
-        place.publish(&place.partners_authority(), &world.authority().pem())?;
-        place.keep_secret(&place.smart_host_password(), SMARTHOST_PASSWORD)?;
+        write_public(&place.partners_authority(), &world.authority().pem())?;
+        write_secret(&place.smart_host_password(), SMARTHOST_PASSWORD)?;
         let text = configuration::text(place, ports, &world);
-        place.publish(&place.configuration(), &text)?;
+        write_public(&place.configuration(), &text)?;
         let outcome = config::load(&place.configuration());
         let Some(config) = outcome.config else { bail!("{}", outcome.render()) };
         let data = place.folder().to_owned();
@@ -88,6 +89,6 @@ async fn make_person(server: &Arc<Server>, place: &Place) -> Result<Option<Strin
     if answer.exit != exit::FINE {
         bail!("the account {PERSON} cannot be made: {}", answer.text);
     }
-    place.keep_secret(&place.password(), &format!("{password}\n"))?;
+    write_secret(&place.password(), &format!("{password}\n"))?;
     Ok(Some(password))
 }

@@ -3,8 +3,9 @@
 use anyhow::Result;
 
 use super::{PERSON, Stage, message};
-use crate::demo::client::{Client, Reply};
+use crate::demo::client::Client;
 use crate::demo::page::Page;
+use crate::demo::reply::Reply;
 
 /// The rule that withholds AUTH.
 const RULE: &str = "disableAUTH_on_non_SSL";
@@ -25,9 +26,7 @@ pub(super) async fn tell(stage: &Stage, page: &mut Page) -> Result<()> {
     page.scene("Why, by the policy:");
     page.quote(why.lines().skip_while(|line| !line.starts_with("  ehlo")).take(2));
     page.check(why.contains(RULE), format!("it names the rule {RULE}"));
-    page.see(&format!(
-        "explain --from {PERSON} --to {PERSON} --client 127.0.0.1 --listener submission --tls none"
-    ));
+    page.see(&format!("explain --from {PERSON} --to {PERSON} --listener submission --tls none"));
 
     page.scene("It begins TLS and asks again.");
     client.start_tls(&stage.trust).await?;

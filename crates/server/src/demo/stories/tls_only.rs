@@ -39,7 +39,7 @@ pub(super) async fn tell(stage: &Stage, page: &mut Page) -> Result<()> {
     let named = rule.is_some_and(|rule| rule.name == RULE && rule.origin.is_some());
     page.check(named, format!("it names the rule {RULE} and its line"));
     page.see(&format!("trace {}", refusal.id));
-    page.see(&format!("explain --from {STRANGER} --to {PROTECTED} --client 127.0.0.1 --tls none"));
+    page.see(&format!("explain --from {STRANGER} --to {PROTECTED} --tls none"));
     page.see(&format!("trace {id}"));
 
     page.scene("The same server begins TLS and tries again.");
