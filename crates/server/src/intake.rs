@@ -240,7 +240,7 @@ impl Intake<'_> {
         let clause = version.as_deref().map(|version| TlsClause {
             version,
             suite,
-            group: tls.and_then(|tls| tls.group.and_then(|group| group.name())),
+            group: tls.and_then(|tls| tls.group.and_then(tls::Group::name)),
         });
         let alone = match &self.envelope.recipients[..] {
             [recipient] => Some(&recipient.address),

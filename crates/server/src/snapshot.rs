@@ -266,7 +266,7 @@ fn settings(config: &Config, egress: Egress) -> Settings {
                 .listeners
                 .iter()
                 .flat_map(|listener| listener.sockets.iter())
-                .map(|socket| socket.ip())
+                .map(std::net::SocketAddr::ip)
                 .filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
                 .collect(),
             loopback_is_us: !*delivery.loopback,
