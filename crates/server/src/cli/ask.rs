@@ -35,10 +35,10 @@ pub fn answer(global: &Global, request: &Request) -> Answer {
             Ok(offline) => offline,
             Err(answer) => return answer,
         };
-        let Some(path) = offline.control() else { return offline.answer(request).await };
+        let Some(path) = offline.control() else { return Box::pin(offline.answer(request)).await };
         match socket::ask(&path, request).await {
             Ok(Some(answer)) => answer,
-            Ok(None) => offline.answer(request).await,
+            Ok(None) => Box::pin(offline.answer(request)).await,
             Err(error) => silent(&offline, &error),
         }
     })

@@ -1,11 +1,25 @@
 //! How ages, sizes and addresses stand in lists.
 
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use mail::{ReversePath, Timestamp};
 
 /// The widest an address may make a column, in characters.
 const ADDRESS_WIDTH: usize = 30;
+
+/// Text that grows piece by piece.
+pub trait Put {
+    /// Adds a piece.
+    fn put(&mut self, piece: fmt::Arguments<'_>);
+}
+
+impl Put for String {
+    fn put(&mut self, piece: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.write_fmt(piece);
+    }
+}
 
 /// `12s`, `5m`, `3h 20m`, `2d 4h`: the two greatest units.
 pub fn age(age: Duration) -> String {

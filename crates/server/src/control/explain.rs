@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tls::Version;
 
+use super::columns::Put;
 use super::{Answer, exit};
 use crate::admin::Admin;
 use ground::Ground;
@@ -114,7 +115,7 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
         let told = tell(admin, &ground, listener, &request, &facts, to).await;
         let from = facts.sender.as_ref().and_then(ReversePath::address);
         let from = from.map_or_else(|| "<>".to_owned(), Address::to_string);
-        text.push_str(&format!("\n{from} to {to}\n{}", told.story));
+        text.put(format_args!("\n{from} to {to}\n{}", told.story));
         all &= told.accepted;
         recipients.push(json!({ "recipient": told.recipient, "accepted": told.accepted,
             "story": told.story, "way": told.way }));

@@ -5,7 +5,7 @@
 //! and calls the same functions, so both ways do the same thing.
 
 pub mod accounts;
-mod columns;
+pub mod columns;
 pub mod configuration;
 pub mod domains;
 mod ending;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Change, EntryRow, EntryState, EntryStateKind, QueueFilter};
 
-use super::columns::{age, clean, count, sender, shortened, size, time};
+use super::columns::{Put, age, clean, count, sender, shortened, size, time};
 use super::queue::{entries_of, page_through};
 use super::{Answer, NotThere, ending};
 use crate::admin::Admin;
@@ -80,7 +80,7 @@ async fn list(admin: &Admin) -> anyhow::Result<Answer> {
     let now = Timestamp::now();
     let mut text = String::new();
     for row in &rows {
-        text.push_str(&format!(
+        text.put(format_args!(
             "{}  {:>7}  {:>6}  {:<24}  {:<28}  {}\n",
             row.trace,
             age(now.since(row.queued)),
@@ -122,10 +122,10 @@ async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
         sender(&message.reverse_path)
     );
     for row in &rows {
-        text.push_str(&format!("  to       {}\n", recipients(row).join(", ")));
-        text.push_str(&format!("  because  {}\n", clean(reason(row).unwrap_or_default())));
+        text.put(format_args!("  to       {}\n", recipients(row).join(", ")));
+        text.put(format_args!("  because  {}\n", clean(reason(row).unwrap_or_default())));
     }
-    text.push_str(&format!("\n{header}"));
+    text.put(format_args!("\n{header}"));
     let entries: Vec<Value> = rows.iter().map(entry).collect();
     let json = json!({ "schema": "mailkeep.quarantine-message/1", "id": trace,
         "entries": entries, "header": header });

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{MessageRow, TRACE_PAGE_MAX, TraceQuery};
 
-use super::columns::{sender, size, time};
+use super::columns::{Put, sender, size, time};
 use super::{Answer, NotThere, exit};
 use crate::admin::Admin;
 
@@ -108,7 +108,7 @@ fn list(rows: &[MessageRow], limit: u32) -> Answer {
     let rows = &rows[..rows.len().min(limit as usize)];
     let mut text = String::new();
     for row in rows {
-        text.push_str(&format!(
+        text.put(format_args!(
             "{}  {}  {:>6}  {:<30}  {}\n",
             row.trace,
             time(row.received),
@@ -118,7 +118,7 @@ fn list(rows: &[MessageRow], limit: u32) -> Answer {
         ));
     }
     if more {
-        text.push_str(&format!("These are the newest {limit}; --limit shows more.\n"));
+        text.put(format_args!("These are the newest {limit}; --limit shows more.\n"));
     }
     let json = json!({ "schema": "mailkeep.messages/1", "more": more,
         "messages": rows.iter().map(|row| json!({ "id": row.trace,

@@ -49,7 +49,7 @@ fn text(global: &Global, file: Option<&PathBuf>) -> Result<Text, Answer> {
 pub fn check(global: &Global, options: &Options) -> Result<Answer, Answer> {
     let text = text(global, options.file.as_ref())?;
     let world = Disk { text_only: options.text_only };
-    let mut outcome = config::read(&text.path, &text.text, &world);
+    let mut outcome = config::read(&text.path, &text.content, &world);
     if let Some(config) = &outcome.config {
         outcome.diagnostics.extend(config.expired(Timestamp::now()));
     }
@@ -103,8 +103,9 @@ fn number(count: usize, what: &str) -> String {
 /// Gives a text in canonical form, or says whether it is.
 pub fn form(global: &Global, options: &FormOptions) -> Result<Answer, Answer> {
     let text = text(global, options.file.as_ref())?;
-    let formed = config::format::format(&text.text).map_err(|found| unreadable(&text, &found))?;
-    let same = formed == text.text;
+    let formed =
+        config::format::format(&text.content).map_err(|found| unreadable(&text, &found))?;
+    let same = formed == text.content;
     let json = json!({ "schema": "mailkeep.config-fmt/1", "ok": same, "text": formed });
     if options.check {
         let name = &text.name;
@@ -139,7 +140,7 @@ pub fn form(global: &Global, options: &FormOptions) -> Result<Answer, Answer> {
 pub fn unreadable(text: &Text, found: &[Diagnostic]) -> Answer {
     let mut sources = config::Sources::default();
     // The first file of empty sources always has room.
-    let _ = sources.add(&text.path, &text.text);
+    let _ = sources.add(&text.path, &text.content);
     let json = diagnostic::to_json(found, &sources);
     Answer::new(diagnostic::render(found, &sources), json).with_exit(exit::FOUND)
 }

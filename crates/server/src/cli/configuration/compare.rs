@@ -27,8 +27,8 @@ pub struct Options {
 /// Compares two texts: by statement for people, by line for reviewers.
 pub fn compare(global: &Global, options: &Options) -> Result<Answer, Answer> {
     let (old, new) = texts(global, options)?;
-    let changes = statements(&old.text, &new.text);
-    let lines = unified(&old.text, &new.text, &old.name, &new.name);
+    let changes = statements(&old.content, &new.content);
+    let lines = unified(&old.content, &new.content, &old.name, &new.name);
     let json = json!({
         "schema": "mailkeep.config-diff/1",
         "old": old.name,
@@ -48,7 +48,8 @@ pub fn summary(changes: &[Change]) -> String {
     if changes.is_empty() {
         return "Only comments and spacing differ; nothing else would change.\n".to_owned();
     }
-    changes.iter().map(|change| format!("{change}\n")).collect()
+    let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 fn texts(global: &Global, options: &Options) -> Result<(Text, Text), Answer> {

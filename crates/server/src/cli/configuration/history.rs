@@ -35,7 +35,7 @@ pub fn apply(global: &Global, options: &Apply) -> Result<Answer, Answer> {
         Some(file) => Text::read(file)?,
         None => Text::read(&super::file(global)?)?,
     };
-    Ok(put_in_force(global, new.text, options.reason.clone()))
+    Ok(put_in_force(global, new.content, options.reason.clone()))
 }
 
 /// Every revision, newest first.
@@ -51,12 +51,12 @@ pub fn rollback(global: &Global, options: &Rollback) -> Result<Answer, Answer> {
     };
     let old = Text::revision(global, Some(number))?;
     let reason = format!("back to {}: {}", old.name, options.reason);
-    Ok(put_in_force(global, old.text, reason))
+    Ok(put_in_force(global, old.content, reason))
 }
 
 fn put_in_force(global: &Global, text: String, reason: String) -> Answer {
     let before = Text::in_force(global).ok().flatten();
-    let changes = before.map(|before| config::diff::statements(&before.text, &text));
+    let changes = before.map(|before| config::diff::statements(&before.content, &text));
     let request = configuration::Request::Apply { text, reason };
     let mut answer = ask::answer(global, &Request::Config(request));
     if answer.exit == exit::FINE

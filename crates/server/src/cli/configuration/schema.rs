@@ -4,6 +4,7 @@ use config::schema::{Absent, Argument, Context, Count, Directive, Inside, TOP};
 use serde_json::{Value, json};
 
 use crate::control::Answer;
+use crate::control::columns::Put;
 
 /// How deep blocks are described; conditions nest, and are described once.
 const DEPTH_MAX: usize = 4;
@@ -28,13 +29,13 @@ fn outline(context: &'static Context, depth: usize, text: &mut String) {
             let brace = if inner(form.inside).is_some() { " {" } else { "" };
             let words = words.join(" ");
             let gap = if words.is_empty() { "" } else { " " };
-            text.push_str(&format!("{indent}{}{gap}{words}{brace}", directive.name));
+            text.put(format_args!("{indent}{}{gap}{words}{brace}", directive.name));
             text.push('\n');
             if let Some(context) = inner(form.inside) {
                 if depth < DEPTH_MAX {
                     outline(context, depth + 1, text);
                 }
-                text.push_str(&format!("{indent}}}\n"));
+                text.put(format_args!("{indent}}}\n"));
             }
         }
     }

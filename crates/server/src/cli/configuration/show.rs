@@ -7,6 +7,7 @@ use serde_json::json;
 use super::check::unreadable;
 use super::text::Text;
 use crate::cli::Global;
+use crate::control::columns::Put;
 use crate::control::{Answer, exit};
 
 /// `config show`
@@ -37,12 +38,12 @@ pub fn show(global: &Global, options: &Options) -> Result<Answer, Answer> {
     if options.built_in {
         return built_in(&text);
     }
-    let twin = config::json::export(&text.text).map_err(|found| unreadable(&text, &found))?;
-    Ok(Answer::new(text.text, twin))
+    let twin = config::json::export(&text.content).map_err(|found| unreadable(&text, &found))?;
+    Ok(Answer::new(text.content, twin))
 }
 
 fn built_in(text: &Text) -> Result<Answer, Answer> {
-    let outcome = config::read(&text.path, &text.text, &config::Disk { text_only: true });
+    let outcome = config::read(&text.path, &text.content, &config::Disk { text_only: true });
     let Some(config) = &outcome.config else {
         return Err(Answer::new(outcome.render(), outcome.to_json()).with_exit(exit::FOUND));
     };
@@ -58,7 +59,7 @@ fn defaults() -> Answer {
     collect(&TOP, &mut Vec::new(), &mut |path, name, value| {
         let place =
             if path.is_empty() { String::new() } else { format!("{} > ", path.join(" > ")) };
-        text.push_str(&format!("{place}{name} {value}\n"));
+        text.put(format_args!("{place}{name} {value}\n"));
         rows.push(json!({ "path": path, "directive": name, "value": value }));
     });
     Answer::new(text, json!({ "schema": "mailkeep.config-defaults/1", "defaults": rows }))

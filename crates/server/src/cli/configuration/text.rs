@@ -12,8 +12,8 @@ pub struct Text {
     pub name: String,
     /// The file it stands in, or would: where what it includes is looked for.
     pub path: PathBuf,
-    /// The text.
-    pub text: String,
+    /// What it says.
+    pub content: String,
 }
 
 impl Text {
@@ -42,7 +42,7 @@ impl Text {
         let text = String::from_utf8(octets)
             .map_err(|_| Answer::failure(exit::FOUND, format!("{name} is not UTF-8.")))?;
         let path = if standard { PathBuf::from("stdin.conf") } else { path.to_owned() };
-        Ok(Self { name, path, text })
+        Ok(Self { name, path, content: text })
     }
 
     /// What a running server runs on; `None` when none runs.
@@ -66,7 +66,7 @@ impl Text {
         }
         let path = super::file(global).unwrap_or_else(|_| PathBuf::from("mailkeep.conf"));
         let number = answer.json["number"].as_u64().unwrap_or_default();
-        Ok(Self { name: format!("v{number}"), path, text: answer.text })
+        Ok(Self { name: format!("v{number}"), path, content: answer.text })
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use store::{Destination, EntryRow, EntryState, EntryStateKind, QUEUE_PAGE_MAX, QueueFilter};
 
 use crate::admin::Admin;
-use crate::control::columns::{age, clean, count, sender, shortened, size, time, until};
+use crate::control::columns::{Put, age, clean, count, sender, shortened, size, time, until};
 use crate::control::{Answer, exit, trace};
 use crate::message::Way;
 
@@ -36,14 +36,14 @@ pub async fn list(
         let (age, size) = (age(now.since(row.queued)), size(row.size_octets));
         text.push_str(&line(&id, &age, &size, &sender(&row.reverse_path), &to, &state(row, now)));
         if !row.note.is_empty() {
-            text.push_str(&format!("    ({})\n", clean(&row.note)));
+            text.put(format_args!("    ({})\n", clean(&row.note)));
         }
     }
     text.push_str(&totals(rows, more, limit));
     for place in &frozen {
         let why = place.frozen.as_deref().filter(|why| !why.is_empty());
         let why = why.map_or_else(String::new, |why| format!(" ({})", clean(why)));
-        text.push_str(&format!("\n{} is frozen{why}: {} waiting.", place.name, place.waiting));
+        text.put(format_args!("\n{} is frozen{why}: {} waiting.", place.name, place.waiting));
     }
     let json = json!({
         "schema": "mailkeep.queue/1",
@@ -169,7 +169,7 @@ pub async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
     let now = Timestamp::now();
     let mut text = String::new();
     if rows.is_empty() {
-        text.push_str(&format!("Nothing of message {trace} is waiting any more.\n"));
+        text.put(format_args!("Nothing of message {trace} is waiting any more.\n"));
     }
     for row in &rows {
         text.push_str(&told(row, now));
@@ -181,10 +181,10 @@ pub async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
     });
     match trace::whole(admin, trace).await {
         Ok(story) => {
-            text.push_str(&format!("\n{}", story.text));
+            text.put(format_args!("\n{}", story.text));
             json["trace"] = story.json;
         }
-        Err(error) => text.push_str(&format!("\n{error:#}\n")),
+        Err(error) => text.put(format_args!("\n{error:#}\n")),
     }
     let answer = Answer::new(text, json);
     Ok(if rows.is_empty() { answer.with_exit(exit::FOUND) } else { answer })
@@ -194,13 +194,13 @@ pub async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
 fn told(row: &EntryRow, now: Timestamp) -> String {
     let mut text = format!("For {}: {}\n", row.destination, state(row, now));
     if let Some(by) = way(row).by {
-        text.push_str(&format!("  by       {by}, as an administrator wished\n"));
+        text.put(format_args!("  by       {by}, as an administrator wished\n"));
     }
     for queued in queue::decode(&row.recipients).unwrap_or_default() {
-        text.push_str(&format!("  to       {}\n", queued.recipient.address));
+        text.put(format_args!("  to       {}\n", queued.recipient.address));
         if let Some(last) = &queued.last {
             let when = time(last.at);
-            text.push_str(&format!("           {when}: {} {}\n", last.status, clean(&last.text)));
+            text.put(format_args!("           {when}: {} {}\n", last.status, clean(&last.text)));
         }
     }
     let left = if row.expires <= now {
@@ -208,11 +208,7 @@ fn told(row: &EntryRow, now: Timestamp) -> String {
     } else {
         format!("given up in {}, at {}", age(row.expires.since(now)), time(row.expires))
     };
-    text.push_str(&format!(
-        "  queued   {}, {} ago\n",
-        time(row.queued),
-        age(now.since(row.queued))
-    ));
-    text.push_str(&format!("  expires  {left}\n"));
+    text.put(format_args!("  queued   {}, {} ago\n", time(row.queued), age(now.since(row.queued))));
+    text.put(format_args!("  expires  {left}\n"));
     text
 }

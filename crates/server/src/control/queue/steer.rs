@@ -9,7 +9,7 @@ use store::{Change, Changed, EntryRow, EntryState, QueueFilter};
 
 use super::list::page_through;
 use crate::admin::Admin;
-use crate::control::columns::count;
+use crate::control::columns::{Put, count};
 use crate::control::{Answer, NotThere, ending, exit, trace};
 use crate::intake::QUARANTINE;
 use crate::message::Way;
@@ -188,7 +188,7 @@ pub async fn end(admin: &Admin, id: &str, removal: Removal) -> anyhow::Result<An
         (Removal::Bounce, _) => format!("Message {trace} goes back to its sender ({recipients})."),
     };
     if left > 0 {
-        text.push_str(&format!(
+        text.put(format_args!(
             "\n{} being delivered right now; try again when that is over.",
             is_or_are(left)
         ));
@@ -235,7 +235,7 @@ fn changed_answer(done: &str, changed: Changed, under_way: &str) -> Answer {
     if changed.in_delivery > 0 {
         let lead = if text.is_empty() { "" } else { "\n" };
         let entries = count(changed.in_delivery, "entry", "entries");
-        text.push_str(&format!("{lead}{entries} being delivered right now: {under_way}."));
+        text.put(format_args!("{lead}{entries} being delivered right now: {under_way}."));
     }
     let json = counted(changed);
     let answer = Answer::new(text, json);
