@@ -16,10 +16,7 @@ pub fn run() -> Result<()> {
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])
     })?;
     step("documentation", || {
-        cargo(
-            &["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"],
-            &[("RUSTDOCFLAGS", "-D warnings")],
-        )
+        cargo(&["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])
     })?;
     step("build", || cargo(&["build", "--workspace", "--locked"], &[]))?;
     step("tidy", tidy::run)?;

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use accounts::{Cost, Directory, Failures, SignIn, Verifier};
 use config::Config;
+use config::tree::Tree;
 use evidence::{AccountChanged, AdminAction, Entry, Event};
 use mail::{Timestamp, TraceId};
 use store::{Options, Store, StoreError};
@@ -166,6 +168,10 @@ pub struct Offline {
     data: PathBuf,
     config: Option<Config>,
     file: Option<PathBuf>,
+    /// What is wrong with the configuration, where the data folder was read from it all the
+    /// same: a server that runs can still be asked.
+    findings: Option<String>,
+    control: Option<PathBuf>,
 }
 
 impl Offline {
@@ -179,17 +185,25 @@ impl Offline {
             .map_err(|error| Answer::failure(exit::NO_INPUT, format!("{error:#}")))?;
         let Some(file) = file else {
             let data = global.data.clone().unwrap_or_else(crate::demo::data_default);
-            return Ok(Self { data, config: None, file: None });
+            let control = socket::path(None, &data);
+            return Ok(Self { data, config: None, file: None, findings: None, control });
         };
         let outcome = config::load(&file);
-        let data = match (&global.data, &outcome.config) {
-            (Some(data), _) => data.clone(),
-            (None, Some(config)) => config.data.value.clone(),
-            (None, None) => {
-                return Err(Answer::failure(exit::CONFIGURATION, outcome.render()));
-            }
+        let (data, findings) = match (&global.data, &outcome.config) {
+            (Some(data), _) => (data.clone(), None),
+            (None, Some(config)) => (config.data.value.clone(), None),
+            // A file that is being changed must not keep anyone from the server that runs.
+            (None, None) => match written(&outcome, &file, "data") {
+                Some(data) => (serve::folder(&file).join(data), Some(outcome.render())),
+                None => return Err(Answer::failure(exit::CONFIGURATION, outcome.render())),
+            },
         };
-        Ok(Self { data, config: outcome.config, file: Some(file) })
+        let control = match (&outcome.config, written(&outcome, &file, "control")) {
+            (None, Some(path)) if path == "off" => None,
+            (None, Some(path)) => Some(serve::folder(&file).join(path)),
+            (Some(_), _) | (None, None) => socket::path(outcome.config.as_ref(), &data),
+        };
+        Ok(Self { data, config: outcome.config, file: Some(file), findings, control })
     }
 
     /// The data folder.
@@ -199,11 +213,14 @@ impl Offline {
 
     /// The control socket of its server, unless it has none.
     pub fn control(&self) -> Option<PathBuf> {
-        crate::control::socket::path(self.config.as_ref(), &self.data)
+        self.control.clone()
     }
 
     /// Opens the store and answers from it.
     pub async fn answer(self, request: &Request) -> Answer {
+        if let Some(findings) = self.findings {
+            return Answer::failure(exit::CONFIGURATION, findings);
+        }
         if self.data.is_dir() || makes_folder(request) {
             return self.answer_there(request).await;
         }
@@ -228,9 +245,8 @@ impl Offline {
     }
 
     async fn open(self) -> anyhow::Result<Admin> {
-        let Self { data, config, file } = self;
-        let store =
-            tokio::task::spawn_blocking(move || Store::open(data, Options::default())).await??;
+        let Self { data, config, file, findings: _, control: _ } = self;
+        let store = open_store(data).await?;
         let directory = Arc::new(Directory::open(store.clone()).await?);
         if let Some(config) = &config {
             directory.configure(domain_settings(config));
@@ -241,6 +257,40 @@ impl Offline {
         Ok(Admin { by: socket::operator(), reach: Reach::Store(Box::new(alone)) })
     }
 }
+
+/// The word after `name` in a configuration that has errors.
+fn written(outcome: &config::Outcome, file: &Path, name: &str) -> Option<String> {
+    let (id, source) = outcome.sources.numbered().find(|(_, source)| source.path() == file)?;
+    let (tree, _) = Tree::parse(id, source.text());
+    let statement = tree.statements.iter().find(|statement| statement.name().text == name)?;
+    statement.arguments().first().map(|word| word.text.clone())
+}
+
+/// Opens the store of a folder. A command that looks into it, or a server that is stopping,
+/// has it only for a moment; that moment is waited for.
+///
+/// # Errors
+///
+/// The store's.
+pub async fn open_store(data: PathBuf) -> anyhow::Result<Store> {
+    let opened = tokio::task::spawn_blocking(move || {
+        let until = Instant::now() + STORE_PATIENCE;
+        loop {
+            match Store::open(&data, Options::default()) {
+                Err(StoreError::InUse { .. }) if Instant::now() < until => {
+                    std::thread::sleep(STORE_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    });
+    Ok(opened.await??)
+}
+
+/// How long another process may still have the store.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+/// The pause between two looks.
+const STORE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Whether a request makes sense before a server has ever run.
 fn makes_folder(request: &Request) -> bool {

@@ -13,7 +13,7 @@ use delivery::Egress;
 use evidence::archive::Notary;
 use evidence::{Entry, Event, EvidenceError, PublicKey, Refused, Signer, Started};
 use mail::{Address, Domain, ReversePath, Timestamp, TraceId};
-use store::{NewRevision, Options, Store};
+use store::{NewRevision, Store};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -90,10 +90,7 @@ impl Server {
     pub async fn start(launch: Launch) -> Result<Arc<Self>> {
         let Launch { file, config, text, data, egress } = launch;
         let now = Timestamp::now();
-        let store = {
-            let data = data.clone();
-            tokio::task::spawn_blocking(move || Store::open(data, Options::default())).await??
-        };
+        let store = crate::admin::open_store(data.clone()).await?;
         let revision = note_revision(&store, &text, "file", "read at start", now).await?;
         let (signer, new) = signer(&store).await?;
         let evidence_key = signer.public_key();

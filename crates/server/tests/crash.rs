@@ -1,6 +1,8 @@
 //! What survives when the process is killed, the disk is full, or the data folder is not
 //! as it was left: everything that was answered with 250.
 
+#![allow(dead_code, reason = "each test uses its part of the support")]
+
 mod support;
 
 #[path = "support/load.rs"]

@@ -1,6 +1,8 @@
 //! Clients that want to do harm: each gets a clear reply or is cut off, others are served
 //! meanwhile, memory stays bounded, and nothing that was not said is believed.
 
+#![allow(dead_code, reason = "each test uses its part of the support")]
+
 mod support;
 
 #[path = "support/hostile.rs"]

@@ -1,7 +1,7 @@
 //! `mailkeep explain …`: what the policy would do, with nothing done.
 //!
 //! The rules are asked as live mail asks them. What else can refuse a message (the
-//! listener, the directory, limits) is an [`Obstacle`](obstacle::Obstacle) at its stage.
+//! listener, the directory, limits) is an [`Obstacle`] at its stage.
 //! Nothing is written, counted, looked up in DNS or connected to.
 
 mod ground;

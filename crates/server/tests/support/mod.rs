@@ -125,6 +125,19 @@ impl Server {
         self.child.wait().expect("the server is gone");
     }
 
+    /// Asks the server to stop, as an init system does.
+    pub fn terminate(&self) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+        assert!(sent.success(), "the server was gone already");
+    }
+
+    /// Waits until a server that was asked to stop has stopped well.
+    pub fn wait_until_gone(&mut self) {
+        let ended = wait_for(|| self.child.try_wait().ok().flatten());
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}\n{}", self.log());
+    }
+
     /// Starts the server again in the same folder.
     pub fn restart(&mut self) {
         self.child = spawn(self.folder.path());

@@ -1,5 +1,7 @@
 //! Message content on its way out: checked, dot-stuffed, ended.
 
+use memchr::{memchr, memchr2, memchr2_iter};
+
 /// What a look over a message's content finds.
 ///
 /// Only content whose lines end in CRLF and that holds no other CR or LF may
@@ -48,8 +50,18 @@ impl Survey {
 
     /// Looks over the next piece.
     pub fn add(&mut self, piece: &[u8]) {
-        for line in piece.split_inclusive(|&b| b == b'\n') {
+        let mut rest = piece;
+        while !self.in_body
+            && let Some(end) = memchr(b'\n', rest)
+        {
+            let (line, after) = rest.split_at(end + 1);
             self.add_line(line);
+            rest = after;
+        }
+        if self.in_body {
+            self.add_body(rest);
+        } else {
+            self.add_line(rest);
         }
     }
 
@@ -112,11 +124,44 @@ impl Survey {
         self.last = Some(end);
     }
 
+    /// In the body, lines need not be told apart.
+    fn add_body(&mut self, piece: &[u8]) {
+        let (Some(&first), Some(&end)) = (piece.first(), piece.last()) else { return };
+        self.seen.eight_bit_body |= !piece.is_ascii();
+        if self.bare.is_none() {
+            let after_cr = self.last == Some(b'\r');
+            if after_cr && first != b'\n' {
+                self.bare = Some(BareLineEnd { offset: self.seen.octets - 1 });
+            } else {
+                let from = usize::from(after_cr);
+                if let Some(at) = bare_line_end(&piece[from..]) {
+                    self.note(from + at);
+                }
+            }
+        }
+        self.seen.octets += piece.len() as u64;
+        self.last = Some(end);
+    }
+
     fn note(&mut self, within: usize) {
         if self.bare.is_none() {
             self.bare = Some(BareLineEnd { offset: self.seen.octets + within as u64 });
         }
     }
+}
+
+/// The first CR or LF in `text` that is not part of a CRLF. What comes after a CR at its end
+/// is for the caller to see.
+fn bare_line_end(text: &[u8]) -> Option<usize> {
+    let mut ends = memchr2_iter(b'\r', b'\n', text);
+    while let Some(at) = ends.next() {
+        match text.get(at + 1) {
+            Some(b'\n') if text[at] == b'\r' => ends.next(),
+            None if text[at] == b'\r' => return None,
+            Some(_) | None => return Some(at),
+        };
+    }
+    None
 }
 
 /// Dot-stuffs content for DATA (RFC 5321 section 4.5.2). The pieces may be split anywhere.
@@ -144,45 +189,33 @@ impl DotStuffing {
     /// [`BareLineEnd`] (its offset is within `piece`): nothing more may be
     /// sent, and above all not the final dot.
     pub(crate) fn encode(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+        let Some(&first) = piece.first() else { return Ok(()) };
+        let bare = |at: usize| BareLineEnd { offset: at as u64 };
+        if self.last == Ending::AfterCr && first != b'\n' {
+            return Err(bare(0));
+        }
         out.reserve(piece.len() + piece.len() / 64 + 8);
-        let mut offset = 0;
-        for line in piece.split_inclusive(|&b| b == b'\n') {
-            self.encode_line(line, out)
-                .map_err(|at| BareLineEnd { offset: (offset + at) as u64 })?;
-            offset += line.len();
-        }
-        Ok(())
-    }
-
-    fn encode_line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
-        let Some((&end, head)) = line.split_last() else { return Ok(()) };
-        if self.last == Ending::AfterCr && line[0] != b'\n' {
-            return Err(0);
-        }
-        if self.last == Ending::LineStart && line[0] == b'.' {
-            out.push(b'.');
-        }
-        let before_last = match head.last() {
-            Some(&b) => b == b'\r',
-            None => self.last == Ending::AfterCr,
-        };
-        let inner = if end == b'\n' {
-            if !before_last {
-                return Err(head.len());
+        let mut at = usize::from(self.last == Ending::AfterCr);
+        let mut line_start = self.last != Ending::Inside;
+        let mut kept = 0; // piece[kept..] is not in `out` yet
+        self.last = loop {
+            if line_start && piece.get(at) == Some(&b'.') {
+                out.extend_from_slice(&piece[kept..at]);
+                out.push(b'.');
+                kept = at;
             }
-            &head[..head.len().saturating_sub(1)]
-        } else {
-            head
+            let Some(found) = memchr2(b'\r', b'\n', &piece[at..]) else {
+                let at_start = line_start && at == piece.len();
+                break if at_start { Ending::LineStart } else { Ending::Inside };
+            };
+            let end = at + found;
+            match (piece[end], piece.get(end + 1)) {
+                (b'\r', Some(b'\n')) => (at, line_start) = (end + 2, true),
+                (b'\r', None) => break Ending::AfterCr,
+                _ => return Err(bare(end)),
+            }
         };
-        if let Some(at) = inner.iter().position(|&b| b == b'\r') {
-            return Err(at);
-        }
-        out.extend_from_slice(line);
-        self.last = match end {
-            b'\n' => Ending::LineStart,
-            b'\r' => Ending::AfterCr,
-            _ => Ending::Inside,
-        };
+        out.extend_from_slice(&piece[kept..]);
         Ok(())
     }
 
@@ -245,13 +278,18 @@ mod tests {
 
     #[test]
     fn splitting_changes_nothing() {
-        let contents: [&[u8]; 6] = [
+        let contents: [&[u8]; 11] = [
             b"Subject: x\r\n\r\n.\r\n..\r\nend",
             b"a\r\r\nb",
             b"\r\n.\r\n\r\n",
             b"a\nb\r\n",
             b"Subject: \xc3\xa4\r\n\r\n\xc3\xa4",
             b"x\r",
+            b"\r\na\rb\r\n.c\r\n",
+            b"\r\na\r\n.\n.b",
+            b"\r\n.\r\n\r",
+            b"\r\na\r\r\n",
+            b"\r\n..\r\n\r\n.\xc3\xa4.\r\n.",
         ];
         for content in contents {
             let whole = stuffed(&[content]);
