@@ -1,4 +1,4 @@
-//! How long a decision and a look-up take: `cargo run --release -p mailkeep-rules --example speed`.
+//! How long a decision and a look-up take: `cargo run --release -p mailkeep-rules --example rules_speed`.
 
 use std::hint::black_box;
 use std::time::Instant;
