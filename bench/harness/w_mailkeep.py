@@ -34,7 +34,7 @@ def rules():
     random.seed(7)
     path = f"{B}/run/tables"
     os.makedirs(path, exist_ok=True)
-    refuse_all = "rule refuse_all { when recipient domain is nowhere.example; reject }"
+    refuse_all = "rule refuse_all { when all { recipient domain is nowhere.example }; reject }"
     for entries in (0, 10, 1_000, 10_000, 100_000):
         nets = set()
         while len(nets) < entries:
@@ -44,7 +44,7 @@ def rules():
         for kind, fact in (("networks", "client ip"), ("domains", "recipient domain")):
             if not entries and kind != "networks":
                 continue
-            rule = f"rule listed {{ when {fact} in table listed; reject }}\n" if entries else ""
+            rule = f"rule listed {{ when all {{ {fact} in table listed }}; reject }}\n" if entries else ""
             os.environ["MAILKEEP_RULES"] = rule + refuse_all
             os.environ["MAILKEEP_TABLES"] = f"table listed {kind} file {path}/mailkeep-{kind}" if entries else ""
             flood(kind, entries)

@@ -37,7 +37,7 @@ pub fn networks(entries: u32) -> String {
     for n in 0..entries {
         let _ = writeln!(text, "    {}/28", Ipv4Addr::from(0x0A00_0000 + (n << 4)));
     }
-    text.push_str("}\nrules { rule listed { when client ip in table listed; reject } }\n");
+    text.push_str("}\nrules { rule listed { when all { client ip in table listed }; reject } }\n");
     text
 }
 
@@ -47,7 +47,9 @@ pub fn domains(entries: u32) -> String {
     for n in 0..entries {
         let _ = writeln!(text, "    d{n}.partner.example");
     }
-    text.push_str("}\nrules { rule listed { when recipient domain in table listed; reject } }\n");
+    text.push_str(
+        "}\nrules { rule listed { when all { recipient domain in table listed }; reject } }\n",
+    );
     text
 }
 
@@ -56,12 +58,24 @@ pub fn rules(count: u32) -> String {
     let mut text = String::from("rules {\n");
     for n in 0..count {
         let _ = match n % 4 {
-            0 => writeln!(text, "rule r{n} {{ when recipient domain is d{n}.example; reject }}"),
-            1 => writeln!(text, "rule r{n} {{ when sender is u{n}@partner.example; defer }}"),
-            2 => writeln!(text, "rule r{n} {{ when client ip is 10.{n}.0.0/16; reject }}"),
+            0 => writeln!(
+                text,
+                "rule r{n} {{ when all {{ recipient domain is d{n}.example }}; reject }}"
+            ),
+            1 => writeln!(
+                text,
+                "rule r{n} {{ when all {{ sender is u{n}@partner.example }}; defer }}"
+            ),
+            2 => writeln!(
+                text,
+                "rule r{n} {{ when all {{ client ip is 10.{}.{}.0/24 }}; reject }}",
+                n / 256,
+                n % 256
+            ),
             _ => writeln!(
                 text,
-                "rule r{n} {{ when all {{ message size over {n}MB; sender domain is d{n}.example }}; discard }}"
+                "rule r{n} {{ when all {{ message size over {}MB; sender domain is d{n}.example }}; discard }}",
+                1 + n % 50
             ),
         };
     }

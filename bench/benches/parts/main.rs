@@ -1,6 +1,7 @@
 //! How fast the parts are. `cargo bench -p mailkeep-bench -- tables` runs one module.
 
 mod configuration;
+mod content;
 mod evidence;
 mod rules;
 mod session;
