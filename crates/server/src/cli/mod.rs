@@ -91,12 +91,12 @@ enum Command {
     Reload,
 }
 
-/// The page behind a code, where the arguments are `help C101`.
+/// The page behind a code, where the arguments end in `help C101`.
 fn page() -> Option<String> {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
-        (Some("help"), Some(code), None) => config::explain_code(&code),
-        (_, _, _) => None,
+    let arguments: Vec<String> = std::env::args().collect();
+    match &arguments[..] {
+        [.., help, code] if help == "help" => config::explain_code(code),
+        _ => None,
     }
 }
 
