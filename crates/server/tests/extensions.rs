@@ -328,7 +328,9 @@ fn clients_sign_in_by_plain_and_by_login() {
     let sessions = [
         format!("C: AUTH PLAIN {good}\nS: 235 2.7.0"),
         format!("C: AUTH PLAIN\nS: 334\nC: {good}\nS: 235 2.7.0"),
-        format!("C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: {user}\nS: 334 UGFzc3dvcmQ6\nC: {password}\nS: 235 2.7.0"),
+        format!(
+            "C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: {user}\nS: 334 UGFzc3dvcmQ6\nC: {password}\nS: 235 2.7.0"
+        ),
         format!("C: AUTH LOGIN {user}\nS: 334 UGFzc3dvcmQ6\nC: {password}\nS: 235 2.7.0"),
         format!("C: auth plain {good}\nS: 235 2.7.0\nC: AUTH PLAIN {good}\nS: 503 5.5.1"),
         "C: AUTH PLAIN\nS: 334\nC: *\nS: 501 5.7.0\nC: NOOP\nS: 250".to_owned(),
@@ -407,9 +409,12 @@ fn tls_1_2_is_spoken_with_whoever_has_nothing_newer() {
 fn requiretls_is_offered_under_tls_and_followed_on_the_way_out() {
     let lab = Lab::new();
     let able = lab.partner(
-        Script::named("mx.able.test")
-            .certificate(lab.identity("mx.able.test"))
-            .extensions(&["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "REQUIRETLS"]),
+        Script::named("mx.able.test").certificate(lab.identity("mx.able.test")).extensions(&[
+            "PIPELINING",
+            "8BITMIME",
+            "ENHANCEDSTATUSCODES",
+            "REQUIRETLS",
+        ]),
     );
     let unable =
         lab.partner(Script::named("mx.unable.test").certificate(lab.identity("mx.unable.test")));

@@ -249,7 +249,8 @@ struct Tls {
 
 impl Tls {
     fn start(server: &Server) -> Self {
-        let authority = std::fs::read(server.dir().join("data/authority/ca.pem")).expect("the authority");
+        let authority =
+            std::fs::read(server.dir().join("data/authority/ca.pem")).expect("the authority");
         let mut roots = rustls::RootCertStore::empty();
         for certificate in rustls_pem(&authority) {
             roots.add(certificate).expect("an authority");

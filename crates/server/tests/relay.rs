@@ -62,16 +62,16 @@ const PATHS: &[&str] = &[
 
 /// The same under SMTPUTF8: domains that look like ours.
 const PATHS_UTF8: &[&str] = &[
-    "victim@myd\u{43e}main.com",              // Cyrillic o
-    "victim@mydomain.\u{441}om",              // Cyrillic c
-    "victim@\u{ff4d}ydomain.com",             // full-width m, which is m
-    "victim@mydomain\u{3002}com",             // ideographic full stop, which is a dot
+    "victim@myd\u{43e}main.com",  // Cyrillic o
+    "victim@mydomain.\u{441}om",  // Cyrillic c
+    "victim@\u{ff4d}ydomain.com", // full-width m, which is m
+    "victim@mydomain\u{3002}com", // ideographic full stop, which is a dot
     "victim@mydomain.com\u{3002}relay.example",
     "victim@mydomain.com\u{200b}.relay.example", // zero width space
-    "victim@m\u{131}domain.com",              // dotless i
-    "victim@relay.example\u{ff0e}",           // full-width full stop
-    "victim\u{ff05}relay.example@mydomain.com", // full-width percent sign
-    "victim\u{ff20}relay.example@mydomain.com", // full-width at sign
+    "victim@m\u{131}domain.com",                 // dotless i
+    "victim@relay.example\u{ff0e}",              // full-width full stop
+    "victim\u{ff05}relay.example@mydomain.com",  // full-width percent sign
+    "victim\u{ff20}relay.example@mydomain.com",  // full-width at sign
 ];
 
 /// Reverse-paths that might be trusted for what they say.
@@ -124,8 +124,10 @@ fn try_everything(server: &Server, listener: &str, ours: &[&str]) -> usize {
     for under_tls in [false, true] {
         for sender in SENDERS {
             let mut session = Vec::new();
-            for (path, parameter) in
-                PATHS.iter().map(|path| (path, "")).chain(PATHS_UTF8.iter().map(|path| (path, " SMTPUTF8")))
+            for (path, parameter) in PATHS
+                .iter()
+                .map(|path| (path, ""))
+                .chain(PATHS_UTF8.iter().map(|path| (path, " SMTPUTF8")))
             {
                 session.push((*path, parameter));
                 if session.len() == COMMANDS_PER_SESSION {
@@ -139,7 +141,8 @@ fn try_everything(server: &Server, listener: &str, ours: &[&str]) -> usize {
     for path in taken {
         let is_ours = ours.iter().any(|domain| {
             path.to_lowercase().trim_end_matches('.').ends_with(&format!("@{domain}"))
-                || path.contains("\u{ff4d}ydomain") || path.contains("mydomain\u{3002}com")
+                || path.contains("\u{ff4d}ydomain")
+                || path.contains("mydomain\u{3002}com")
         });
         assert!(is_ours, "<{path}> was taken");
     }
@@ -322,7 +325,9 @@ fn who_has_signed_in_may_relay_and_who_failed_to_may_not() {
 #[test]
 fn signing_in_before_tls_counts_for_nothing_after_it() {
     let outside = Outside::new();
-    let text = format!("{CLOSED}\nrules {{ rule open_wide {{ plain-connections authenticated plain }} }}\n");
+    let text = format!(
+        "{CLOSED}\nrules {{ rule open_wide {{ plain-connections authenticated plain }} }}\n"
+    );
     let server = Server::start(&outside.around(&text));
     server.account("ann@mydomain.com", "correct horse battery staple");
     let mut client = server.connect("mx");

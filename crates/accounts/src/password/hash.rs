@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use argon2::password_hash::rand_core::OsRng;
-use argon2::password_hash::{self, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::rand_core::{OsRng, RngCore};
+use argon2::password_hash::{
+    self, Output, ParamsString, PasswordHasher, PasswordVerifier, SaltString,
+};
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +57,30 @@ impl PasswordHash {
             .and_then(|hasher| Ok(hasher.hash_password(password.as_bytes(), &salt)?.to_string()))
             .map_err(|error| AccountError::Hashing(error.to_string()))?;
         Self::parse(&hashed)
+    }
+
+    /// A hash of `cost` that no password is known to have: random octets. Looks like any other
+    /// and takes as long to compare with, but takes no time to make.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Hashing`] when `cost` is out of bounds.
+    pub fn of_nobody(cost: Cost) -> Result<Self, AccountError> {
+        let salt = SaltString::generate(&mut OsRng);
+        let mut octets = [0; Params::DEFAULT_OUTPUT_LEN];
+        OsRng.fill_bytes(&mut octets);
+        let phc = || -> password_hash::Result<String> {
+            let hasher = cost.hasher()?;
+            let phc = password_hash::PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(hasher.params())?,
+                salt: Some(salt.as_salt()),
+                hash: Some(Output::new(&octets)?),
+            };
+            Ok(phc.to_string())
+        };
+        Self::parse(&phc().map_err(|error| AccountError::Hashing(error.to_string()))?)
     }
 
     /// Reads a PHC string.
@@ -171,6 +197,17 @@ mod tests {
         assert!(hash.is_outdated(CHEAP));
         let json = serde_json::to_string(&hash).unwrap();
         assert_eq!(serde_json::from_str::<PasswordHash>(&json).unwrap(), hash);
+    }
+
+    #[test]
+    fn the_hash_of_nobody_looks_like_any_other_and_opens_nothing() {
+        let nobody = PasswordHash::of_nobody(CHEAP).unwrap();
+        let somebody = PasswordHash::new(&password("correct horse"), CHEAP).unwrap();
+        let form = |hash: &PasswordHash| hash.as_str().split('$').map(str::len).collect::<Vec<_>>();
+        assert_eq!(form(&nobody), form(&somebody));
+        assert!(!nobody.is_outdated(CHEAP));
+        assert!(!nobody.matches(&password("correct horse")));
+        assert_ne!(nobody, PasswordHash::of_nobody(CHEAP).unwrap());
     }
 
     #[test]
