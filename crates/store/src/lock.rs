@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -29,8 +30,13 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(StoreError::InUse { dir: dir.to_owned(), pid: owner(&mut file) });
+        let mut waits = 0;
+        while rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if waits == WAITS_MAX {
+                return Err(StoreError::InUse { dir: dir.to_owned(), pid: owner(&mut file) });
+            }
+            waits += 1;
+            std::thread::sleep(WAIT);
         }
         let written = file
             .set_len(0)
@@ -53,6 +59,10 @@ fn owner(file: &mut File) -> String {
     }
 }
 
+/// How long a lock that is held is waited for: a process that has just given it back may have
+/// started a program, which holds a copy of the lock until it runs its own code.
+const WAIT: Duration = Duration::from_millis(20);
+const WAITS_MAX: u32 = 50;
 const LOCK_FILE: &str = "mailkeep.lock";
 const PID_MAX_OCTETS: u64 = 20;
 
