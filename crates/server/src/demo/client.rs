@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LINE_MAX_OCTETS: u64 = 4096;
 /// The most lines of a reply.
 const LINES_MAX: usize = 100;
-/// The name the client gives itself.
-const HELLO: &str = "laptop.clinic.test";
+/// The name of a person's mail program.
+pub const LAPTOP: &str = "laptop.clinic.test";
 
 /// What bytes go over.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -34,6 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 /// A connection to the server.
 pub struct Client {
     stream: BufReader<Box<dyn Stream>>,
+    name: &'static str,
     said: Vec<String>,
 }
 
@@ -57,17 +58,17 @@ impl Trust {
 }
 
 impl Client {
-    /// Connects and waits for the greeting.
+    /// Connects as the host `name` and waits for the greeting.
     ///
     /// # Errors
     ///
     /// When nobody listens or the greeting does not come.
-    pub async fn connect(address: SocketAddr) -> Result<Self> {
+    pub async fn connect(address: SocketAddr, name: &'static str) -> Result<Self> {
         let stream = timeout(PATIENCE, TcpStream::connect(address))
             .await?
             .with_context(|| format!("no connection to {address}"))?;
         stream.set_nodelay(true)?;
-        let mut client = Self { stream: BufReader::new(Box::new(stream)), said: Vec::new() };
+        let mut client = Self { stream: BufReader::new(Box::new(stream)), name, said: Vec::new() };
         client.reply().await?;
         Ok(client)
     }
@@ -81,7 +82,7 @@ impl Client {
         address: SocketAddr,
         trust: &Trust,
     ) -> Result<(Self, Handshake)> {
-        let mut client = Self::connect(address).await?;
+        let mut client = Self::connect(address, LAPTOP).await?;
         client.hello().await?;
         let handshake = client.start_tls(trust).await?;
         client.hello().await?;
@@ -94,7 +95,7 @@ impl Client {
     ///
     /// When no reply comes.
     pub async fn hello(&mut self) -> Result<Reply> {
-        self.say(&format!("EHLO {HELLO}")).await
+        self.say(&format!("EHLO {}", self.name)).await
     }
 
     /// Says a command and waits for its reply.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{PERSON, Stage, message};
-use crate::demo::client::Client;
+use crate::demo::client::{Client, LAPTOP};
 use crate::demo::page::Page;
 use crate::demo::reply::Reply;
 
@@ -12,7 +12,7 @@ const RULE: &str = "disableAUTH_on_non_SSL";
 
 pub(super) async fn tell(stage: &Stage, page: &mut Page) -> Result<()> {
     page.scene(&format!("A mail program connects to {} in the clear.", stage.submission));
-    let mut client = Client::connect(stage.submission).await?;
+    let mut client = Client::connect(stage.submission, LAPTOP).await?;
     let hello = client.hello().await?;
     page.quote(client.take_said());
     let count = hello.extensions().count();

@@ -9,6 +9,8 @@ use crate::demo::page::Page;
 
 /// A stranger who writes from somewhere else.
 const STRANGER: &str = "ana@visitor.test";
+/// Where that is.
+const STRANGERS_SERVER: &str = "mail.visitor.test";
 /// A recipient in the TLS-only domain.
 const PROTECTED: &str = "records@secure.clinic.test";
 /// The rule that protects it.
@@ -17,7 +19,7 @@ const RULE: &str = "allow_only_tls_for_secure_clinic_test";
 pub(super) async fn tell(stage: &Stage, page: &mut Page) -> Result<()> {
     page.scene(&format!("Another mail server connects to {} in the clear.", stage.smtp));
     let begin = Timestamp::now();
-    let mut client = Client::connect(stage.smtp).await?;
+    let mut client = Client::connect(stage.smtp, STRANGERS_SERVER).await?;
     client.hello().await?;
     client.take_said();
     client.expect(&format!("MAIL FROM:<{STRANGER}>")).await?;
