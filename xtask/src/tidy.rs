@@ -13,7 +13,7 @@ use crate::root;
 const ROWS: &[&[&str]] = &[
     &["mail"],
     &["smtp", "tls", "lab"],
-    &["rules", "store"],
+    &["rules", "store", "web-client"],
     &["queue", "accounts", "evidence"],
     &["delivery"],
     &["config"],
