@@ -12,7 +12,7 @@ use crate::root;
 /// A crate may use only crates on rows above its own.
 const ROWS: &[&[&str]] = &[
     &["mail"],
-    &["smtp", "tls", "lab"],
+    &["smtp", "tls", "lab", "sender-auth"],
     &["rules", "store", "web-client"],
     &["queue", "accounts", "evidence"],
     &["delivery"],
