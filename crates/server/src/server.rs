@@ -14,6 +14,7 @@ use evidence::archive::Notary;
 use evidence::{Entry, Event, EvidenceError, PublicKey, Refused, Signer, Started};
 use mail::{Address, Domain, ReversePath, Timestamp, TraceId};
 use store::{NewRevision, Store};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -67,12 +68,20 @@ pub struct Server {
     evidence_key: PublicKey,
     snapshot: RwLock<Arc<Snapshot>>,
     listening: Mutex<HashMap<Key, Listening>>,
+    /// Held while a configuration is applied: one at a time.
+    applying: tokio::sync::Mutex<()>,
     refusals: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
     sessions: watch::Sender<usize>,
     file: Option<PathBuf>,
     data: PathBuf,
     egress: Egress,
+}
+
+/// Sockets that are bound, and sites that are made, for a configuration about to be in force.
+struct Prepared {
+    changed: Vec<(Key, Arc<Site>)>,
+    bound: Vec<(Key, TcpListener, Arc<Site>)>,
 }
 
 /// One bound socket.
@@ -108,6 +117,7 @@ impl Server {
             notary,
             evidence_key,
             listening: Mutex::new(HashMap::new()),
+            applying: tokio::sync::Mutex::new(()),
             refusals: Arc::new(Semaphore::new(REFUSALS_AT_A_TIME)),
             stopping: watch::Sender::new(false),
             sessions: watch::Sender::new(0),
@@ -124,7 +134,7 @@ impl Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision,
         }));
-        server.listen(&snapshot)?;
+        server.listen(server.prepare(&snapshot)?);
         server.dispatcher.run(&server);
         server.tend();
         Ok(server)
@@ -164,7 +174,7 @@ impl Server {
     }
 
     /// Runs on `config` from now on. Sessions under way go on; new listeners are
-    /// bound first, and if one cannot be, nothing changes.
+    /// bound first and the revision is written next, and if either fails, nothing changes.
     ///
     /// # Errors
     ///
@@ -176,6 +186,7 @@ impl Server {
         author: &str,
         reason: &str,
     ) -> Result<u64> {
+        let _one_at_a_time = self.applying.lock().await;
         let now = Timestamp::now();
         let newest = self.store.revision(None).await?;
         let number = newest.as_ref().map_or(1, |newest| {
@@ -189,8 +200,9 @@ impl Server {
             Arc::clone(self.accounts.directory()),
             now,
         )?);
-        self.listen(&snapshot)?;
+        let prepared = self.prepare(&snapshot)?;
         note_revision(&self.store, text, author, reason, now).await?;
+        self.listen(prepared);
         let old = std::mem::replace(
             &mut *self.snapshot.write().unwrap_or_else(PoisonError::into_inner),
             Arc::clone(&snapshot),
@@ -227,10 +239,10 @@ impl Server {
         self.apply(config, &text, "file", "reload").await
     }
 
-    /// Binds what is new, changes what goes on, ends what is gone.
-    fn listen(self: &Arc<Self>, snapshot: &Arc<Snapshot>) -> Result<()> {
+    /// Binds what is new and makes the sites of what goes on; changes nothing yet.
+    fn prepare(&self, snapshot: &Snapshot) -> Result<Prepared> {
         let config = &snapshot.config;
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bound = Vec::new();
         let mut changed = Vec::new();
         for wanted in &config.listeners {
@@ -265,6 +277,13 @@ impl Server {
                 }
             }
         }
+        Ok(Prepared { changed, bound })
+    }
+
+    /// Begins with what is new, changes what goes on, ends what is gone.
+    fn listen(self: &Arc<Self>, prepared: Prepared) {
+        let Prepared { changed, bound } = prepared;
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let keep: Vec<Key> = (changed.iter().map(|(key, _)| key.clone()))
             .chain(bound.iter().map(|(key, ..)| key.clone()))
             .collect();
@@ -286,7 +305,6 @@ impl Server {
             let task = tokio::spawn(serving::accept(Arc::clone(self), listener, receiver));
             listening.insert(socket, Listening { site: sender, task });
         }
-        Ok(())
     }
 
     /// Starts the tasks that look after things.
