@@ -7,7 +7,9 @@
 
 pub mod canonical;
 mod dns;
+pub mod name;
 mod outcome;
+pub mod spf;
 pub mod tags;
 
 pub use dns::{Asking, Dns, Lack, Question, Record};
