@@ -192,6 +192,11 @@ impl BodyHash {
     }
 }
 
+/// The SHA-256 of `data`.
+pub fn sha256(data: &[u8]) -> Digest {
+    digest::digest(&digest::SHA256, data)
+}
+
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
@@ -200,10 +205,6 @@ fn is_blank(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn sha256(bytes: &[u8]) -> Vec<u8> {
-        digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
-    }
-
     /// The hash of `body`, cut into pieces of every length, must be that of `canonical`.
     fn becomes(how: Canonicalization, body: &[u8], canonical: &[u8]) {
         for size in 1..=body.len().max(1) {
@@ -211,7 +212,11 @@ mod tests {
             body.chunks(size).for_each(|piece| hash.push(piece));
             let digest = hash.finish();
             let shown = String::from_utf8_lossy(body);
-            assert_eq!(digest.sha256.as_ref(), sha256(canonical), "{how:?} {shown:?} by {size}");
+            assert_eq!(
+                digest.sha256.as_ref(),
+                sha256(canonical).as_ref(),
+                "{how:?} {shown:?} by {size}"
+            );
             assert_eq!(digest.octets, canonical.len() as u64, "{how:?} {shown:?}");
         }
     }
@@ -240,7 +245,7 @@ mod tests {
         let mut hash = BodyHash::new(Canonicalization::Simple, Some(3));
         hash.push(b"abcdef\r\n");
         let digest = hash.finish();
-        assert_eq!((digest.sha256.as_ref(), digest.octets), (&sha256(b"abc")[..], 8));
+        assert_eq!((digest.sha256.as_ref(), digest.octets), (sha256(b"abc").as_ref(), 8));
     }
 
     #[test]

@@ -2,15 +2,24 @@
 //! ARC (RFC 8617), and the fields that say what was found (RFC 8601).
 //!
 //! Everything here is a function of a message, a connection and answers of DNS, which are
-//! asked for through [`Dns`]. Deliberately absent: sockets, a resolver, the clock, and what
-//! follows from a result; that is for rules to say.
+//! asked for through [`Dns`]. [`spf::check`] needs no message; [`Reading`] takes one in pieces
+//! and gives a [`Message`] to verify; [`dmarc::evaluate`] joins what was found. Deliberately
+//! absent: sockets, a resolver, the clock, and what follows from a result; that is for rules
+//! to say.
 
+pub mod arc;
 pub mod canonical;
+pub mod crypto;
+pub mod dkim;
+pub mod dmarc;
 mod dns;
+mod message;
 pub mod name;
 mod outcome;
+pub mod results;
 pub mod spf;
 pub mod tags;
 
 pub use dns::{Asking, Dns, Lack, Question, Record};
+pub use message::{BODY_HASHES_MAX, Message, Reading};
 pub use outcome::Outcome;
