@@ -12,6 +12,10 @@ use crate::root;
 /// Installed the ordinary way.
 const PACKAGES: &[&str] = &[
     "swaks",
+    "opendkim",
+    "opendkim-tools",
+    "python3-dkim",
+    "python3-nacl",
     "libnet-ssleay-perl",
     "libauthen-sasl-perl",
     "openssl",

@@ -13,7 +13,7 @@ use crate::root;
 const ROWS: &[&[&str]] = &[
     &["mail"],
     &["smtp", "tls", "lab", "sender-auth"],
-    &["rules", "store", "web-client"],
+    &["rules", "store", "web-client", "signing", "dmarc-reports"],
     &["queue", "accounts", "evidence"],
     &["delivery"],
     &["config"],

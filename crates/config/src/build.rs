@@ -27,6 +27,7 @@ mod lists;
 mod names;
 mod policy;
 mod sending;
+mod signing;
 mod small;
 mod words;
 
@@ -101,6 +102,7 @@ impl Builder<'_> {
         let rate_classes = self.rate_classes(top);
         let delivery = self.delivery(top, &basics);
         let queue = self.queue(top);
+        let (signing, srs) = (self.signing(top), self.srs(top));
         let control = small::control(top, &basics);
         let (dns, hosts, mx) = (small::dns(top), self.hosts(top), self.mx(top));
         let timeouts = small::timeouts(top);
@@ -135,6 +137,8 @@ impl Builder<'_> {
             queue: queue?,
             delivery: delivery?,
             rate_classes,
+            signing: signing?,
+            srs,
             evidence: evidence?,
             log: log?,
             control,

@@ -9,7 +9,7 @@ use crate::code::Code;
 use crate::schema::{
     Absent, Argument, CERTIFICATE, CONDITIONS, CREDENTIALS, Context, Count, DELIVERY, DNS, DOMAIN,
     Directive, EVIDENCE, FORCE_ENCRYPT, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE, RATE_CLASS, RULE,
-    TABLE, TIMEOUTS, TOP,
+    SIGNING, SRS, TABLE, TIMEOUTS, TOP,
 };
 use crate::value::Kind;
 
@@ -55,7 +55,7 @@ pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let _ = writeln!(page, "## Outside all blocks\n");
     directives(&mut page, &TOP);
-    let blocks: [(&str, &'static Context); 16] = [
+    let blocks: [(&str, &'static Context); 18] = [
         ("dns", &DNS),
         ("hosts", &HOSTS),
         ("mx", &MX),
@@ -70,6 +70,8 @@ pub fn manual_markdown() -> String {
         ("queue", &QUEUE),
         ("delivery", &DELIVERY),
         ("rate-class NAME", &RATE_CLASS),
+        ("signing", &SIGNING),
+        ("srs", &SRS),
         ("evidence", &EVIDENCE),
         ("log", &LOG),
     ];

@@ -17,10 +17,12 @@ use crate::source::{Sources, Span};
 
 mod delivery;
 mod listener;
+mod signing;
 mod target;
 
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
+pub use signing::{Signing, Srs};
 pub use target::{Host, LmtpTarget, Route, Target};
 
 /// A configuration without errors.
@@ -70,6 +72,10 @@ pub struct Config {
     pub delivery: Delivery,
     /// Classes that rules put messages in, to send them at a slower rate.
     pub rate_classes: Vec<RateClass>,
+    /// Which mail of ours is signed.
+    pub signing: Signing,
+    /// How senders are rewritten; `None` switches it off.
+    pub srs: Option<Srs>,
     /// The record of every hop.
     pub evidence: Evidence,
     /// What is logged.

@@ -6,11 +6,13 @@
 mod listener;
 mod policy;
 mod sending;
+mod signing;
 mod top;
 
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};
 pub use sending::{DELIVERY, QUEUE, RATE_CLASS};
+pub use signing::{SIGNING, SRS};
 pub use top::{CERTIFICATE, CREDENTIALS, DNS, DOMAIN, EVIDENCE, HOSTS, LOG, MX, TOP};
 
 use crate::value::Kind;

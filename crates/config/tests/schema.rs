@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use config::schema::{
     CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG,
-    QUEUE, RATE_CLASS, TIMEOUTS, TOP,
+    QUEUE, RATE_CLASS, SIGNING, SRS, TIMEOUTS, TOP,
 };
 use config::{Config, parse};
 
@@ -31,7 +31,7 @@ const fn place(
     Place { context, open, needed, close: "}" }
 }
 
-static PLACES: [Place; 13] = [
+static PLACES: [Place; 15] = [
     Place { context: &TOP, open: "", needed: &["hostname this.example"], close: "" },
     place(&DNS, "dns {", &[]),
     place(&LIMITS, "limits {", &[]),
@@ -40,6 +40,8 @@ static PLACES: [Place; 13] = [
     place(&DELIVERY, "delivery {", &[]),
     place(&EVIDENCE, "evidence {", &[]),
     place(&LOG, "log {", &[]),
+    place(&SIGNING, "signing {", &[]),
+    place(&SRS, "srs {", &["domain x.example"]),
     place(&RATE_CLASS, "rate-class slow {", &["messages 7"]),
     place(&CREDENTIALS, "credentials more {", &["user x", "password env:Y"]),
     place(&CERTIFICATE, "certificate more {", &["local-authority"]),

@@ -226,6 +226,9 @@ pub struct Attempted {
     /// Hosts that were tried before and did not do, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<Tried>,
+    /// The DKIM signatures it left with, each as DOMAIN/SELECTOR.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed: Vec<String>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// The last reply to the whole message, such as that to its final dot.

@@ -205,6 +205,9 @@ impl Page {
             let ip = tried.ip.map(|ip| format!(" {ip}")).unwrap_or_default();
             self.line("out", &format!("{}{ip}   {}", clean(&tried.host), clean(&tried.why)));
         }
+        if !attempted.signed.is_empty() {
+            self.line("out", &format!("DKIM signed: {}", clean(&attempted.signed.join(", "))));
+        }
         self.host(attempted);
         if let Some(verdict) = &attempted.tls {
             self.verdict(verdict);

@@ -95,6 +95,14 @@ impl Admin {
         }
     }
 
+    /// Shows the configuration in force, or the one in the file, to `look`.
+    pub fn with_config<T>(&self, look: impl FnOnce(Option<&Config>) -> T) -> T {
+        match &self.reach {
+            Reach::Running(server) => look(Some(&server.snapshot().config)),
+            Reach::Store(alone) => look(alone.config.as_ref()),
+        }
+    }
+
     /// Lets the server look at the queue now, if one runs.
     pub fn wake(&self) {
         if let Some(server) = self.server() {
@@ -295,7 +303,7 @@ const STORE_PAUSE: Duration = Duration::from_millis(20);
 /// Whether a request makes sense before a server has ever run.
 fn makes_folder(request: &Request) -> bool {
     match request {
-        Request::Account(_) | Request::Domain(_) => true,
+        Request::Account(_) | Request::Domain(_) | Request::DkimKey(_) => true,
         Request::Config(request) => {
             matches!(request, control::configuration::Request::Apply { .. })
         }

@@ -1,10 +1,11 @@
 //! Deliveries: what is due is handed out, attempted, and settled.
 
 mod attempt;
+mod content;
 mod report;
 pub mod route;
 
-pub(crate) use attempt::first_octets;
+pub(crate) use content::first_octets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -11,6 +11,7 @@ use mail::received::{Protocol, Received, TlsClause};
 use mail::{Address, Envelope, Notify, Recipient, Timestamp, TraceId};
 use queue::QueuedRecipient;
 use rules::Facts;
+use signing::Srs;
 use std::sync::Arc;
 use store::{Accept, Body, Hold, NewEntry, Start, StoreError};
 
@@ -71,6 +72,8 @@ pub struct Fate {
     pub way: Way,
     rule: Option<RuleRef>,
     course: Course,
+    /// It goes elsewhere than where its sender wrote.
+    forwarded: bool,
 }
 
 enum Course {
@@ -83,14 +86,15 @@ impl Fate {
     /// Delivered, as the configuration routes it.
     pub fn deliver(recipient: Recipient, is_local: bool, way: Way, rule: Option<RuleRef>) -> Self {
         let given = recipient.address.clone();
-        Self { recipient, given, is_local, way, rule, course: Course::Deliver }
+        Self { recipient, given, is_local, way, rule, course: Course::Deliver, forwarded: false }
     }
 
     /// A recipient that a rule adds. Its sender does not know of it and hears nothing of it.
     pub fn added(address: Address, rule: Option<RuleRef>, server: &Server) -> Self {
         let is_local = server.accounts.directory().is_ours(address.domain());
         let recipient = Recipient { notify: Notify::NEVER, ..Recipient::new(address) };
-        Self::deliver(recipient, is_local, Way::default(), rule)
+        let fate = Self::deliver(recipient, is_local, Way::default(), rule);
+        Self { forwarded: true, ..fate }
     }
 
     /// Goes to `address` instead.
@@ -106,6 +110,7 @@ impl Fate {
             format!("{kind};{given}")
         });
         self.recipient.address = address;
+        self.forwarded = true;
     }
 
     /// Is dropped.
@@ -125,6 +130,32 @@ impl Fate {
             (Course::Deliver, false) => "relay",
             (Course::Discard, _) => "discard",
             (Course::Quarantine(_), _) => "quarantine",
+        }
+    }
+
+    /// Gives mail that is sent on to somebody elsewhere a sender of ours, so that it is
+    /// neither refused for its sender's SPF nor its bounce lost.
+    fn rewrite_sender(&mut self, srs: &Srs, sender: &Address, server: &Server, now: Timestamp) {
+        let directory = server.accounts.directory();
+        if !self.forwarded
+            || directory.is_ours(self.recipient.address.domain())
+            || directory.is_ours(sender.domain())
+            || sender.domain() == srs.domain()
+        {
+            return;
+        }
+        match srs.forward(sender, now) {
+            Ok(rewritten) => self.way.sender = Some(rewritten),
+            Err(error) => tracing::warn!(%sender, to = %self.recipient.address, "{error}"),
+        }
+    }
+
+    /// Follows a rewritten sender back to the sender it stands for.
+    fn follow_back(&mut self, srs: &Srs, now: Timestamp) {
+        if srs.is_rewritten(&self.recipient.address)
+            && let Ok(sender) = srs.reverse(&self.recipient.address, now)
+        {
+            self.go_to(sender);
         }
     }
 
@@ -158,8 +189,15 @@ impl Intake<'_> {
     pub async fn accept(mut self, server: &Arc<Server>) -> Result<Taken, StoreError> {
         let head = self.head();
         let mut fates = std::mem::take(&mut self.fates);
+        let srs = server.signatory.srs(self.snapshot);
         for fate in &mut fates {
+            if let Some(srs) = &srs {
+                fate.follow_back(srs, self.received);
+            }
             fate.resolve(server);
+            if let (Some(srs), Some(sender)) = (&srs, self.envelope.reverse_path.address()) {
+                fate.rewrite_sender(srs, sender, server, self.received);
+            }
         }
         if self.claims_our_results() {
             for fate in &mut fates {

@@ -18,6 +18,7 @@ mod proxy;
 mod rates;
 mod server;
 mod serving;
+mod signatory;
 mod site;
 mod snapshot;
 mod stream;

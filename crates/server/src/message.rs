@@ -1,7 +1,7 @@
 //! What the queue keeps of a message beside its body.
 
 use mail::header::{Edit, FieldError, Header, NewField};
-use mail::{Envelope, Status};
+use mail::{Address, Envelope, Status};
 use rules::settings::{HeaderEdit, Settings};
 use rules::{Facts, Response};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub struct Way {
     /// the sender is told by a notice instead of a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedLate>,
+    /// The sender it leaves with, where that is rewritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Address>,
     /// An operator sends it by this host: `HOST` or `HOST:PORT`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,

@@ -22,6 +22,7 @@ use crate::dispatch::Dispatcher;
 use crate::listener::{self, Occupancy};
 use crate::metrics::Metrics;
 use crate::serving;
+use crate::signatory::Signatory;
 use crate::site::Site;
 use crate::snapshot::Snapshot;
 
@@ -61,6 +62,8 @@ pub struct Server {
     pub metrics: Metrics,
     /// Hands out deliveries.
     pub dispatcher: Dispatcher,
+    /// Signs what leaves.
+    pub signatory: Signatory,
     /// When it started.
     pub started: Timestamp,
     /// Signs the evidence.
@@ -109,7 +112,9 @@ impl Server {
         let verifier = Verifier::new(Cost::default(), PASSWORDS_AT_A_TIME)?;
         let snapshot =
             Arc::new(Snapshot::new(revision, config, &data, egress, Arc::clone(&directory), now)?);
+        let signatory = Signatory::open(&store).await?;
         let server = Arc::new(Self {
+            signatory,
             accounts: SignIn::new(directory, verifier, Failures::default()),
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),

@@ -208,7 +208,7 @@ impl Store {
     }
 }
 
-fn domain_name(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Domain> {
+pub(crate) fn domain_name(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Domain> {
     Domain::parse(&row.get::<_, String>(column)?).map_err(|e| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e))
     })

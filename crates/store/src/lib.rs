@@ -26,6 +26,7 @@ pub mod chain;
 mod claim;
 mod compact;
 pub mod disk;
+mod dkim_key;
 mod error;
 mod evidence;
 mod ledger;
@@ -53,6 +54,7 @@ mod writer;
 
 pub use account::{ACCOUNTS_PAGE_MAX, AccountRow, DomainRow};
 pub use body::{BODY_IN_MEMORY_MAX_OCTETS, Body, BodyReader, BodyWriter};
+pub use dkim_key::{DKIM_KEYS_MAX, DkimKeyRow};
 pub use error::StoreError;
 pub use evidence::{Checkpoint, EVIDENCE_PAGE_MAX, EvidenceRow};
 pub use ledger::{IMBALANCES_MAX, Imbalance, Ledger};

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -138,6 +138,17 @@ CREATE TABLE probe (name TEXT PRIMARY KEY, until INTEGER NOT NULL, row BLOB NOT 
 CREATE INDEX probe_until ON probe (until);
 
 CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// Keys that sign mail.
+const DKIM_KEYS: &str = "
+CREATE TABLE dkim_key (
+    domain TEXT NOT NULL,
+    selector TEXT NOT NULL,
+    row BLOB NOT NULL,
+    private BLOB NOT NULL,
+    PRIMARY KEY (domain, selector)
+) WITHOUT ROWID;
 ";
 
 /// Brings the database at `path` to the newest of `migrations`, each step in

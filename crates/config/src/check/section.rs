@@ -177,12 +177,12 @@ mod tests {
     use super::*;
     use crate::schema::{
         CERTIFICATE, CREDENTIALS, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG, QUEUE,
-        RATE_CLASS, TIMEOUTS, TOP,
+        RATE_CLASS, SIGNING, SRS, TIMEOUTS, TOP,
     };
 
     #[test]
     fn every_default_is_a_value_that_could_be_written() {
-        let contexts: [&Context; 13] = [
+        let contexts: [&Context; 15] = [
             &TOP,
             &LISTENER,
             &LIMITS,
@@ -194,6 +194,8 @@ mod tests {
             &QUEUE,
             &DELIVERY,
             &RATE_CLASS,
+            &SIGNING,
+            &SRS,
             &EVIDENCE,
             &LOG,
         ];

@@ -2,7 +2,7 @@
 
 use super::{
     Absent, Context, DELIVERY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, QUEUE, RATE_CLASS,
-    RULES, TABLE, TIMEOUTS, block, keyword, lines, many, one, values,
+    RULES, SIGNING, SRS, TABLE, TIMEOUTS, block, keyword, lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -222,6 +222,20 @@ pub static TOP: Context = Context {
             "rate-class bulk { messages 100; period 1h }",
         )
         .repeatable(),
+        Directive::new(
+            "signing",
+            &[block(&[], &SIGNING)],
+            Absent::Derived("nothing is signed"),
+            "Which mail of ours leaves with DKIM signatures.",
+            "signing { sign example.com }",
+        ),
+        Directive::new(
+            "srs",
+            &[block(&[], &SRS)],
+            Absent::Derived("senders are not rewritten"),
+            "Rewrites the sender of mail that is sent on to another domain.",
+            "srs { domain srs.example.com }",
+        ),
         Directive::new(
             "evidence",
             &[block(&[], &EVIDENCE)],

@@ -31,6 +31,7 @@ fn attempt(recipient: &str) -> Attempted {
         port: Some(25),
         tls: None,
         before: Vec::new(),
+        signed: Vec::new(),
         took_ms: 1_234,
         reply: Some("250 2.0.0 ok 1709373731".into()),
         recipients: vec![TriedRecipient {

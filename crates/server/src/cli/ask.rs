@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, Write};
 
 use super::Global;
 use crate::admin::Offline;
-use crate::control::{Answer, Request, accounts, exit, socket};
+use crate::control::{Answer, Request, accounts, dkim_key, exit, socket};
 
 /// Sends `request` to the server that owns the data folder and prints its
 /// answer; without a server, opens the store and answers here.
@@ -27,6 +27,20 @@ pub fn run_account(global: &Global, mut request: accounts::Request) -> u8 {
     }
     run(global, &Request::Account(request))
 }
+
+/// `dkim-key …`: like [`run`], but a key that is imported comes from standard input.
+pub fn run_dkim_key(global: &Global, mut request: dkim_key::Request) -> u8 {
+    if let Some(pem) = request.pem_mut()
+        && let Err(error) = std::io::stdin().lock().take(PEM_MAX_OCTETS).read_to_string(pem)
+    {
+        eprintln!("The key could not be read: {error}");
+        return exit::NO_INPUT;
+    }
+    run(global, &Request::DkimKey(request))
+}
+
+/// The longest private key in PEM that is read, in octets.
+const PEM_MAX_OCTETS: u64 = 64 * 1024;
 
 /// Asks and gives back what was answered: by the server, or from its store.
 pub fn answer(global: &Global, request: &Request) -> Answer {

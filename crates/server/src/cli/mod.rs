@@ -82,9 +82,11 @@ enum Command {
     /// Check that every accepted message ended exactly once, or still waits
     #[command(subcommand)]
     Ledger(control::ledger::Request),
-    /// Forget what the resolver remembers
+    /// Keys that sign mail (DKIM): make, rotate, retire
     #[command(subcommand)]
-    Dns(control::status::DnsRequest),
+    DkimKey(control::dkim_key::Request),
+    /// The DNS records to publish for a domain; or forget what the resolver remembers
+    Dns(control::dns::Request),
     /// One screen: is mail flowing?
     Status,
     /// Read the configuration and certificates again, without dropping a session
@@ -130,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::ForceEncrypt(request) => ask::run(&global, &Request::ForceEncrypt(request)),
         Command::Account(request) => ask::run_account(&global, request),
         Command::Ledger(request) => ask::run(&global, &Request::Ledger(request)),
+        Command::DkimKey(request) => ask::run_dkim_key(&global, request),
         Command::Dns(request) => ask::run(&global, &Request::Dns(request)),
         Command::Status => ask::run(&global, &Request::Status),
         Command::Reload => ask::run(&global, &Request::Reload),

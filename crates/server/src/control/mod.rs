@@ -7,6 +7,8 @@
 pub mod accounts;
 pub mod columns;
 pub mod configuration;
+pub mod dkim_key;
+pub mod dns;
 pub mod domains;
 mod ending;
 pub mod evidence;
@@ -48,7 +50,9 @@ pub enum Request {
     /// Reads the configuration and certificate files again.
     Reload,
     /// `dns …`.
-    Dns(status::DnsRequest),
+    Dns(dns::Request),
+    /// `dkim-key …`.
+    DkimKey(dkim_key::Request),
     /// `domain …`.
     Domain(domains::Request),
     /// `account …`.
@@ -76,7 +80,8 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
     let outcome = match request {
         Request::Status => status::answer(admin).await,
         Request::Reload => configuration::reload(admin).await,
-        Request::Dns(request) => status::dns(admin, request).await,
+        Request::Dns(request) => dns::answer(admin, request).await,
+        Request::DkimKey(request) => dkim_key::answer(admin, request).await,
         Request::Domain(request) => domains::answer(admin, request).await,
         Request::Account(request) => accounts::answer(admin, request).await,
         Request::Queue(request) => queue::answer(admin, request).await,

@@ -1,38 +1,12 @@
-//! `mailkeep status` and `mailkeep dns …`.
+//! `mailkeep status`.
 
-use clap::Subcommand;
 use mail::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::columns::{age, count};
-use super::{Answer, exit, running};
+use super::{Answer, exit};
 use crate::admin::Admin;
 use crate::server::Server;
-
-/// What can be done with the resolver.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, Subcommand)]
-#[serde(rename_all = "kebab-case")]
-pub enum DnsRequest {
-    /// Forget every answer the resolver remembers
-    Flush,
-}
-
-/// Answers `dns …`.
-pub async fn dns(admin: &Admin, request: DnsRequest) -> anyhow::Result<Answer> {
-    let server = match running(admin) {
-        Ok(server) => server,
-        Err(answer) => return Ok(answer),
-    };
-    match request {
-        DnsRequest::Flush => {
-            server.snapshot().agent.resolver().flush();
-            server.forget_shortfalls(None).await?;
-            let json = json!({ "schema": "mailkeep.dns/1", "flushed": true });
-            Ok(Answer::new("The resolver remembers nothing any more.", json))
-        }
-    }
-}
 
 /// Answers `status`; without a server the exit code says so.
 ///

@@ -1,8 +1,9 @@
 //! Whether a recipient is taken.
 
 use accounts::Resolution;
-use mail::{Address, Recipient};
+use mail::{Address, Recipient, ReversePath, Timestamp};
 use rules::{AccountKind, RecipientFacts, Stage};
+use signing::Srs;
 use smtp::{Refusal, Reply};
 
 use super::{Conversation, is_open};
@@ -13,6 +14,11 @@ impl Conversation {
         &mut self,
         recipient: &Recipient,
     ) -> Result<RecipientFacts, Refusal> {
+        if let Some(srs) = self.server.signatory.srs(&self.snapshot)
+            && srs.is_rewritten(&recipient.address)
+        {
+            return self.consider_returned(&srs, recipient);
+        }
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
         let facts = recipient_facts(&recipient.address, &resolution);
         self.facts.recipient = Some(facts.clone());
@@ -36,12 +42,52 @@ impl Conversation {
         Ok(facts)
     }
 
+    /// A bounce that comes back to a sender we have rewritten. Only bounces do, so that such
+    /// an address opens no other way through this server.
+    fn consider_returned(
+        &mut self,
+        srs: &Srs,
+        recipient: &Recipient,
+    ) -> Result<RecipientFacts, Refusal> {
+        let refuse = |text: String| {
+            tracing::info!(ip = %self.peer.ip(), to = %recipient.address, "refused: {text}");
+            Refusal::new(Reply::new(550, 7, 1, text))
+        };
+        if self.facts.sender != Some(ReversePath::Null) {
+            return Err(refuse("Only bounces are taken for a rewritten address".to_owned()));
+        }
+        if let Err(error) = srs.reverse(&recipient.address, Timestamp::now()) {
+            return Err(refuse(capitalised(&error.to_string())));
+        }
+        let facts = RecipientFacts {
+            address: recipient.address.clone(),
+            is_local: true,
+            account: Some(AccountKind::Alias),
+        };
+        self.facts.recipient = Some(facts.clone());
+        let decision = self.snapshot.policy.decide(&self.facts, Stage::Rcpt);
+        self.facts.recipient = None;
+        if let Some(refusal) = self.refusal(&decision) {
+            self.note_refusal(&decision, &refusal, Some(recipient));
+            return Err(refusal);
+        }
+        Ok(facts)
+    }
+
     /// Refuses on submission what a look at the partner has lately shown to be
     /// impossible: no TLS where Force Encrypt or a rule demands it.
     async fn known_impossible(&self, recipient: &Recipient) -> Option<Refusal> {
         let known = self.server.known_shortfall(&self.snapshot, &self.facts, recipient).await?;
         Some(Refusal::new(Reply::new(550, 7, 10, known)))
     }
+}
+
+/// The text with its first letter large, as replies have it.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 /// What rules see of a recipient.

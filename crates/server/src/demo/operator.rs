@@ -10,7 +10,7 @@ use mail::{Address, ReversePath, Timestamp};
 use serde_json::Value;
 
 use super::Place;
-use crate::control::{self, Answer, Request, exit, socket, status};
+use crate::control::{self, Answer, Request, exit, socket};
 
 /// How long something may take to come true.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,7 +90,7 @@ impl Operator {
     ///
     /// When it cannot.
     pub async fn flush(&self) -> Result<()> {
-        self.demand(&Request::Dns(status::DnsRequest::Flush)).await.map(drop)
+        self.demand(&Request::Dns(control::dns::Request::flush())).await.map(drop)
     }
 
     /// What the policy would do with mail in the clear to a listener.

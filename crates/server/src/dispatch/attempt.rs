@@ -1,29 +1,22 @@
 //! One attempt at one entry, from its record to its settlement.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
-use delivery::{Approach, Attempt, Cause, Content, Job, Outcome, Route, Stored};
+use delivery::{Approach, Attempt, Cause, Job, Outcome, Route};
 use mail::dsn::{Reason, Shortfall};
-use mail::header::Header;
-use mail::{Domain, Envelope, Status, Timestamp};
+use mail::{Domain, Envelope, ReversePath, Status, Timestamp};
 use queue::{DoubleBounce, QueuedRecipient, Subject, Trouble, transition};
 use rules::settings::Settings;
 use rules::{RecipientFacts, Stage};
-use store::{BlobId, BodyReader, Store};
 
-use super::{Source, Work, report, route, schedule};
+use super::content::{Outgoing, outgoing};
+use super::{Work, report, route, schedule};
 use crate::message::Way;
 use crate::metrics::Metrics;
 use crate::notices;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
-
-/// Bodies up to this size are held in memory while they are sent; larger ones are read
-/// from the store piece by piece.
-const IN_MEMORY_MAX_OCTETS: u64 = 256 * 1024;
 
 /// Recipients of an entry that go the same way under the same settings.
 struct Part {
@@ -38,6 +31,8 @@ pub(super) struct Tried {
     pub(super) route: Route,
     pub(super) attempt: Attempt,
     pub(super) recipients: Vec<mail::Address>,
+    /// The signatures it left with.
+    pub(super) signed: Vec<String>,
 }
 
 /// Attempts `work` and settles it.
@@ -70,7 +65,7 @@ async fn attempt(
     way: &Way,
     recipients: &[QueuedRecipient],
 ) -> Result<(Vec<queue::Outcome>, Vec<Tried>)> {
-    let content = content(&server.store, work, way).await?;
+    let Outgoing { content, signed } = outgoing(server, snapshot, work, way).await?;
     let untried = queue::Outcome::NotTried { again_after: std::time::Duration::ZERO };
     let mut outcomes = vec![untried; recipients.len()];
     let mut tried = Vec::new();
@@ -86,7 +81,7 @@ async fn attempt(
             }
             continue;
         }
-        let envelope = envelope(&work.record.envelope, &part, recipients);
+        let envelope = envelope(&work.record.envelope, &part, recipients, way);
         let require_tls = envelope.require_tls;
         let asked = Arc::clone(snapshot);
         let settings = part.settings;
@@ -108,6 +103,7 @@ async fn attempt(
             recipients: addresses.map(|queued| queued.recipient.address.clone()).collect(),
             route: job.route,
             attempt,
+            signed: signed.clone(),
         });
     }
     Ok((outcomes, tried))
@@ -166,9 +162,16 @@ fn no_route(error: &anyhow::Error) -> queue::Outcome {
     queue::Outcome::Temporary(Trouble::new(Status::new(4, 3, 5), reason, text))
 }
 
-fn envelope(original: &Envelope, part: &Part, recipients: &[QueuedRecipient]) -> Envelope {
+fn envelope(
+    original: &Envelope,
+    part: &Part,
+    recipients: &[QueuedRecipient],
+    way: &Way,
+) -> Envelope {
     let recipients = part.places.iter().filter_map(|place| recipients.get(*place));
+    let rewritten = way.sender.clone().map(ReversePath::Address);
     Envelope {
+        reverse_path: rewritten.unwrap_or_else(|| original.reverse_path.clone()),
         recipients: recipients.map(|queued| queued.recipient.clone()).collect(),
         ..original.clone()
     }
@@ -298,120 +301,4 @@ async fn settle(
         server.dispatcher.wake();
     }
     Ok(())
-}
-
-/// The message as it leaves: our fields, then what was stored, with the changes its rules
-/// asked for.
-async fn content(store: &Store, work: &Work, way: &Way) -> Result<Content> {
-    let head = &work.record.head;
-    let whole = match &work.content {
-        Source::Memory(bytes) => Some(bytes.clone()),
-        Source::Stored(blob, octets) if *octets <= IN_MEMORY_MAX_OCTETS => {
-            Some(store.read_body(*blob).await?.read_all(IN_MEMORY_MAX_OCTETS).await?)
-        }
-        Source::Stored(..) => None,
-    };
-    if let Some(whole) = whole {
-        if way.changes.is_empty() {
-            return Ok(Content::in_memory(head.clone(), whole));
-        }
-        let (changed, from) = way.changes.apply(&Header::scan(&whole)?)?;
-        return Ok(Content::in_memory(joined(head, &changed), whole.slice(from..)));
-    }
-    let Source::Stored(blob, octets) = work.content else {
-        anyhow::bail!("a message in memory has no content");
-    };
-    let (head, from) = if way.changes.is_empty() {
-        (Bytes::from(head.clone()), 0)
-    } else {
-        let first = first_octets(store, blob).await?;
-        let (changed, from) = way.changes.apply(&Header::scan(&first)?)?;
-        (joined(head, &changed), from)
-    };
-    let runtime = tokio::runtime::Handle::current();
-    let from = from as u64;
-    let cursor = Mutex::new(None);
-    let stored = InStore { store: store.clone(), blob, from, octets, runtime, cursor };
-    Ok(tokio::task::spawn_blocking(move || Content::stored(head, Arc::new(stored))).await??)
-}
-
-fn joined(head: &str, changed: &[u8]) -> Bytes {
-    let mut all = Vec::with_capacity(head.len() + changed.len());
-    all.extend_from_slice(head.as_bytes());
-    all.extend_from_slice(changed);
-    all.into()
-}
-
-/// As much of a stored body as holds its header.
-pub(crate) async fn first_octets(store: &Store, blob: BlobId) -> Result<Vec<u8>> {
-    let mut reader = store.read_body(blob).await?;
-    let mut first = Vec::new();
-    while first.len() <= mail::header::HEADER_MAX_OCTETS {
-        match reader.next_part().await? {
-            Some(part) => first.extend_from_slice(&part),
-            None => break,
-        }
-    }
-    Ok(first)
-}
-
-/// A body in the store, from one place on.
-struct InStore {
-    store: Store,
-    blob: BlobId,
-    from: u64,
-    octets: u64,
-    runtime: tokio::runtime::Handle,
-    cursor: Mutex<Option<Cursor>>,
-}
-
-/// Where reading has come to. Reads follow each other, so one reader serves many.
-struct Cursor {
-    reader: BodyReader,
-    part: Bytes,
-    at: u64,
-}
-
-impl Stored for InStore {
-    fn octets(&self) -> u64 {
-        self.octets.saturating_sub(self.from)
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
-        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = self.from + offset;
-        self.runtime.block_on(self.read(&mut cursor, wanted, out))
-    }
-}
-
-impl InStore {
-    async fn read(
-        &self,
-        cursor: &mut Option<Cursor>,
-        wanted: u64,
-        out: &mut [u8],
-    ) -> io::Result<usize> {
-        let mut here = match cursor.take() {
-            Some(here) if here.at <= wanted => here,
-            Some(_) | None => {
-                let reader = self.store.read_body(self.blob).await.map_err(io::Error::other)?;
-                Cursor { reader, part: Bytes::new(), at: 0 }
-            }
-        };
-        loop {
-            let skip = wanted - here.at;
-            if skip < here.part.len() as u64 {
-                let from = &here.part[skip as usize..];
-                let read = from.len().min(out.len());
-                out[..read].copy_from_slice(&from[..read]);
-                *cursor = Some(here);
-                return Ok(read);
-            }
-            here.at += here.part.len() as u64;
-            match here.reader.next_part().await.map_err(io::Error::other)? {
-                Some(part) => here.part = part,
-                None => return Ok(0),
-            }
-        }
-    }
 }

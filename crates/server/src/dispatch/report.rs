@@ -46,7 +46,7 @@ pub(super) fn evidence(
 }
 
 fn attempted(work: &Work, tried: &Tried, next: Option<Timestamp>) -> Attempted {
-    let Tried { route, attempt, recipients } = tried;
+    let Tried { route, attempt, recipients, signed } = tried;
     let taker = attempt.outcomes.iter().find_map(|outcome| attempt.taker(outcome));
     let last = taker.or(attempt.contacts.last());
     let before = attempt
@@ -63,6 +63,7 @@ fn attempted(work: &Work, tried: &Tried, next: Option<Timestamp>) -> Attempted {
         port: last.and_then(|contact| contact.address).map(|address| address.port()),
         tls: last.and_then(|c| c.verdict.as_deref()).map(|v| Box::new(v.clone())),
         before,
+        signed: signed.clone(),
         took_ms: u64::try_from(attempt.ended.since(attempt.started).as_millis()).unwrap_or(0),
         reply: last.and_then(|contact| contact.last_reply.as_ref()).map(ToString::to_string),
         recipients: recipients
@@ -106,7 +107,7 @@ fn target(route: &Route) -> Target {
 
 /// One line for each outcome, and the counts.
 pub(super) fn log(server: &Server, work: &Work, tried: &[Tried], followed: &Transition) {
-    for Tried { route, attempt, recipients } in tried {
+    for Tried { route, attempt, recipients, signed: _ } in tried {
         let protection = protection(attempt);
         Metrics::count(&server.metrics.attempts, &protection.to_string());
         for (address, outcome) in recipients.iter().zip(&attempt.outcomes) {
