@@ -28,7 +28,7 @@ impl Site {
              listener mx {{ address 127.0.0.1; port 0; tls starttls; certificate mail }}\n\
              domain inside.test {{ mailboxes local }}\n\
              mx {{ outside.test 127.0.0.1:{}; stranger.test 127.0.0.1:{} }}\n\
-             rules {{ rule on {{ when {{ recipient is fwd@inside.test }}; redirect bob@outside.test }} }}\n\
+             rules {{ rule on {{ when all {{ recipient is fwd@inside.test }}; redirect bob@outside.test }} }}\n\
              {srs}\n",
             outside.address().port(),
             stranger.address().port()

@@ -220,7 +220,7 @@ fn mail_that_merely_passes_and_authors_of_others_are_not_signed() {
     let folder = TempDir::new().unwrap();
     let site = Site::new(
         "signing { sign inside.test; sign boss@outside.test as inside.test }\n\
-         rules { rule on { when { recipient is fwd@inside.test }; redirect bob@outside.test } }",
+         rules { rule on { when all { recipient is fwd@inside.test }; redirect bob@outside.test } }",
     );
     site.keys(&["new", "inside.test"]);
     site.server.account("fwd@inside.test", PASSWORD);
