@@ -44,7 +44,8 @@ fn walk(part: &[u8], depth: usize, found: &mut Vec<Vec<u8>>) {
     if matches!(media.as_str(), "text/plain" | "text/html") {
         return;
     }
-    let encoding = header.first("Content-Transfer-Encoding").map(|field| field.value().into_owned());
+    let encoding =
+        header.first("Content-Transfer-Encoding").map(|field| field.value().into_owned());
     let encoding = encoding.unwrap_or_default().trim().to_ascii_lowercase();
     if encoding == "base64" {
         let text: Vec<u8> = body.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -102,11 +103,14 @@ mod tests {
     fn parts_within_parts_come_to_an_end() {
         let mut nested = "Content-Type: application/xml\r\n\r\n<feedback/>".to_owned();
         for depth in 0..100 {
-            nested = format!("Content-Type: multipart/mixed; boundary=b{depth}\r\n\r\n--b{depth}\r\n{nested}\r\n--b{depth}--\r\n");
+            nested = format!(
+                "Content-Type: multipart/mixed; boundary=b{depth}\r\n\r\n--b{depth}\r\n{nested}\r\n--b{depth}--\r\n"
+            );
         }
         assert!(attachments(nested.as_bytes()).is_empty());
         let part = "--b\r\nContent-Type: image/png\r\n\r\nx\r\n";
-        let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", part.repeat(10_000));
+        let many =
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", part.repeat(10_000));
         assert_eq!(attachments(many.as_bytes()).len(), PARTS_MAX);
     }
 }

@@ -92,9 +92,10 @@ mod tests {
 
     #[test]
     fn mailboxes_have_sizes_and_other_schemes_are_left_out() {
-        let found = destinations("mailto:a@x.example!10m, https://x.example/, MAILTO:b%2Bc@y.example,mailto:bad,mailto:c@z.example!x");
-        let shown: Vec<_> =
-            found.iter().map(|d| (d.address.to_string(), d.max_octets)).collect();
+        let found = destinations(
+            "mailto:a@x.example!10m, https://x.example/, MAILTO:b%2Bc@y.example,mailto:bad,mailto:c@z.example!x",
+        );
+        let shown: Vec<_> = found.iter().map(|d| (d.address.to_string(), d.max_octets)).collect();
         assert_eq!(
             shown,
             [("a@x.example".to_owned(), Some(10 << 20)), ("b+c@y.example".to_owned(), None)]

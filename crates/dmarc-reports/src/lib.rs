@@ -20,7 +20,7 @@ mod xml;
 pub use attachment::attachments;
 pub use destination::{DESTINATIONS_MAX, Destination, destinations, permission_name, permits};
 pub use letter::{Letter, file_name};
-pub use read::{ReadError, ROWS_MAX, read};
+pub use read::{ROWS_MAX, ReadError, read};
 pub use report::{Disposition, DkimResult, Policy, Reason, Report, Row, SpfResult};
 pub use unpack::{UNPACKED_MAX_OCTETS, UnpackError, unpack};
 pub use write::{gzip, write};

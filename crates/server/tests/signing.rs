@@ -283,10 +283,9 @@ fn a_key_made_by_openssl_is_taken_and_signs() {
     let site = Site::new("signing { sign inside.test keys theirs }");
     site.keys(&["new", "inside.test"]);
     let pem = run(Command::new(program("openssl")).args(["genrsa", "2048"])).ok();
-    let taken = site.server.run_with_input(
-        &["dkim-key", "import", "inside.test", "theirs"],
-        pem.as_bytes(),
-    );
+    let taken = site
+        .server
+        .run_with_input(&["dkim-key", "import", "inside.test", "theirs"], pem.as_bytes());
     assert!(taken.status.success(), "{}", shown(&taken));
     assert!(!shown(&taken).contains("PRIVATE"), "{}", shown(&taken));
     let bad = site.server.run_with_input(&["dkim-key", "import", "inside.test", "x"], b"no key");

@@ -55,7 +55,7 @@ mod tests {
     fn every_instance_is_covered_lowest_first_and_no_more_can_be_added() {
         let message = b"To: a\r\nList-Id: l\r\nFrom: x\r\nTo: b\r\nX-Other: y\r\n\r\n";
         let covered = covered(&Header::scan(message).unwrap());
-        let values: Vec<_> = covered.fields.iter().map(|field| field.value()).collect();
+        let values: Vec<_> = covered.fields.iter().map(mail::header::Field::value).collect();
         assert_eq!(values, ["x", "b", "a", "l"]);
         let count = |name| covered.names.iter().filter(|n| **n == name).count();
         assert_eq!((count("From"), count("To"), count("Subject")), (2, 3, 1));

@@ -124,9 +124,7 @@ impl Key {
                 .map_err(|_| KeyError::Failed)?
                 .as_ref()
                 .to_vec(),
-            Pair::Ed25519(pair) => {
-                pair.to_pkcs8().map_err(|_| KeyError::Failed)?.as_ref().to_vec()
-            }
+            Pair::Ed25519(pair) => pair.to_pkcs8().map_err(|_| KeyError::Failed)?.as_ref().to_vec(),
         };
         Ok(Zeroizing::new(octets))
     }

@@ -38,9 +38,8 @@ pub fn strings(text: &str) -> Vec<&str> {
 
 /// A text as a zone file has it: strings in quotes, split as they must be.
 pub fn quoted(text: &str) -> String {
-    let quoted = |string: &&str| {
-        format!("\"{}\"", string.replace('\\', "\\\\").replace('"', "\\\""))
-    };
+    let quoted =
+        |string: &&str| format!("\"{}\"", string.replace('\\', "\\\\").replace('"', "\\\""));
     strings(text).iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 

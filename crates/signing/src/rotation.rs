@@ -152,8 +152,7 @@ mod tests {
     #[test]
     fn a_new_key_takes_over_without_a_gap_and_the_old_one_stays_in_dns() {
         let switch = Timestamp(0).plus(2 * DAY);
-        let (old, new) =
-            (row("old", Timestamp(0), Some(switch)), row("new", switch, None));
+        let (old, new) = (row("old", Timestamp(0), Some(switch)), row("new", switch, None));
         let key = Arc::new(Key::generate(Algorithm::Ed25519).unwrap());
         let ring = KeyRing::new(vec![(old.clone(), Arc::clone(&key)), (new.clone(), key)]);
         let domain = Domain::parse("example.com").unwrap();

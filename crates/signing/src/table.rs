@@ -62,9 +62,7 @@ impl Who {
     /// How closely it fits an author; `None` where it does not.
     fn fits(&self, author: &Address) -> Option<usize> {
         match self {
-            Self::Address(address) => {
-                (address.to_key() == author.to_key()).then_some(usize::MAX)
-            }
+            Self::Address(address) => (address.to_key() == author.to_key()).then_some(usize::MAX),
             Self::Domain(domain) => (domain == author.domain()).then_some(usize::MAX - 1),
             Self::Below(parent) => {
                 author.domain().is_below(parent).then_some(parent.as_str().len())

@@ -5,8 +5,8 @@ use std::fmt;
 use mail::Domain;
 
 use crate::Store;
-use crate::error::StoreError;
 use crate::account::domain_name;
+use crate::error::StoreError;
 use crate::synced::Synced;
 use crate::transaction::Tx;
 use crate::writer::Act;

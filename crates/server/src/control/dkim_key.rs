@@ -221,9 +221,8 @@ fn make(
     if rows.len() + kinds.len() > KEYS_MAX {
         return Err(NotThere(format!("There are {KEYS_MAX} keys; remove old ones first")).into());
     }
-    let taken = |name: &str| {
-        rows.iter().any(|(row, _)| row.domain == *domain && row.selector == name)
-    };
+    let taken =
+        |name: &str| rows.iter().any(|(row, _)| row.domain == *domain && row.selector == name);
     let mut made = Vec::new();
     for &algorithm in kinds {
         let key = Key::generate(algorithm)?;
@@ -247,10 +246,8 @@ async fn rotate(
     now: Timestamp,
 ) -> anyhow::Result<Answer> {
     let rows = rows(admin).await?;
-    let old: Vec<_> = rows
-        .iter()
-        .filter(|(row, _)| row.domain == *domain && row.signs_until.is_none())
-        .collect();
+    let old: Vec<_> =
+        rows.iter().filter(|(row, _)| row.domain == *domain && row.signs_until.is_none()).collect();
     if old.is_empty() {
         let text = format!("{domain} has no key in use. Make some: mailkeep dkim-key new {domain}");
         return Err(NotThere(text).into());

@@ -78,11 +78,7 @@ pub(super) async fn outgoing(
         };
         signatures = sign(server, snapshot, work, whole, rest(body_from)).await;
     }
-    let head = if signatures.fields.is_empty() {
-        head
-    } else {
-        joined(&signatures.fields, &head)
-    };
+    let head = if signatures.fields.is_empty() { head } else { joined(&signatures.fields, &head) };
     let content = match rest(from) {
         Rest::Memory(message) => Content::in_memory(head, message),
         Rest::Stored(message) => {
@@ -123,11 +119,7 @@ async fn sign(
 
 /// The message if it is small or at hand, else as much of it as holds its header, if anybody
 /// looks at that; and where the whole is, unless this is it.
-async fn first(
-    store: &Store,
-    work: &Work,
-    looks: bool,
-) -> Result<(Bytes, Option<(BlobId, u64)>)> {
+async fn first(store: &Store, work: &Work, looks: bool) -> Result<(Bytes, Option<(BlobId, u64)>)> {
     Ok(match &work.content {
         Source::Memory(bytes) => (bytes.clone(), None),
         Source::Stored(blob, octets) if *octets <= IN_MEMORY_MAX_OCTETS => {
