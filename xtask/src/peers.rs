@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "python3-venv",
     "sslscan",
     "fail2ban",
+    "systemd",
     "postfix",
     // What Exim is linked with.
     "libdb5.3",

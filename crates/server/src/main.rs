@@ -1,5 +1,6 @@
 //! The binary `mailkeep`: sockets, clock, wiring, command line.
 
+mod activation;
 mod admin;
 mod certificates;
 mod cli;
@@ -16,6 +17,7 @@ mod notices;
 mod partners;
 mod proxy;
 mod rates;
+mod revision;
 mod server;
 mod serving;
 mod signatory;
