@@ -381,7 +381,8 @@ fn explain_names_the_verdict_the_reply_and_the_rule_that_live_mail_gets_and_chan
                 assert_eq!(told.verdict, *reply, "{about}");
             }
             *by_word.entry(told.verdict.chars().take(4).collect()).or_default() += 1;
-            if message.from.is_empty() {
+            // Without a sender it cannot be found; refusals that no rule gave are not kept.
+            if message.from.is_empty() || (refused && told.rule.is_none()) {
                 continue;
             }
             let live = recorded.get(&message.from);

@@ -135,8 +135,7 @@ impl Batch {
             let Some(payload) = line["entry"]["payload"].as_str() else { continue };
             let entry: Value = serde_json::from_str(payload).expect("an entry");
             let target = entry["target"]["name"].as_str().unwrap_or_default();
-            if entry["kind"] == "attempted" && target.starts_with('d') && target.ends_with(".test")
-            {
+            if entry["kind"] == "attempted" && is_of_a_row(target) {
                 self.attempts.insert(target.to_owned(), entry);
             }
         }
@@ -196,6 +195,12 @@ impl Batch {
             )
         })
     }
+}
+
+/// Whether a domain is one that [`Row::domain`] names.
+fn is_of_a_row(domain: &str) -> bool {
+    let number = domain.strip_prefix('d').and_then(|rest| rest.strip_suffix(".test"));
+    number.is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
 fn client(server: &Server, encrypted: bool) -> Client {
