@@ -223,24 +223,32 @@ struct Session {
 }
 
 impl Session {
-    fn open(server: &Server, message: &Message) -> Self {
+    /// Gets as far as MAIL, or gives the reply that refused the client before.
+    fn open(server: &Server, message: &Message) -> Result<Self, String> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.bind(&(message.client, 0).to_owned_address()).expect("an address");
         socket.connect(&server.address(message.listener).into()).expect("a connection");
         let socket: TcpStream = socket.into();
         let other = socket.try_clone().expect("a handle");
         let mut session = Self { stream: BufReader::new(Box::new(socket)) };
-        session.reply();
-        session.say(&format!("EHLO {}", message.helo));
+        let greet = |session: &mut Self| {
+            let reply = session.say(&format!("EHLO {}", message.helo));
+            if reply.starts_with("250") { Ok(()) } else { Err(reply) }
+        };
+        let greeting = session.reply();
+        if !greeting.starts_with("220") {
+            return Err(greeting);
+        }
+        greet(&mut session)?;
         if message.tls != "none" {
             assert!(session.say("STARTTLS").starts_with("220"));
             let terms = Terms::asking_for("mail.keep.test");
             let terms = if message.tls == "1.2" { terms.tls12() } else { terms };
             let (stream, _) = tls::connect(other, &terms).expect("a handshake");
             session.stream = BufReader::new(stream);
-            session.say(&format!("EHLO {}", message.helo));
+            greet(&mut session)?;
         }
-        session
+        Ok(session)
     }
 
     fn say(&mut self, line: &str) -> String {
@@ -272,9 +280,16 @@ impl ToAddress for (IpAddr, u16) {
     }
 }
 
-/// The reply that refused it, or `None` where it was taken.
-fn live(server: &Server, message: &Message) -> Option<String> {
-    let mut session = Session::open(server, message);
+/// The reply that refused it, or `None` where it was taken; and whether it came so far that
+/// the server knew its sender.
+fn live(server: &Server, message: &Message) -> (Option<String>, bool) {
+    match Session::open(server, message) {
+        Ok(mut session) => (transaction(&mut session, message), true),
+        Err(reply) => (Some(reply), false),
+    }
+}
+
+fn transaction(session: &mut Session, message: &Message) -> Option<String> {
     for command in [format!("MAIL FROM:<{}>", message.from), format!("RCPT TO:<{}>", message.to)] {
         let reply = session.say(&command);
         if !reply.starts_with("250") {
@@ -359,12 +374,12 @@ fn explain_names_the_verdict_the_reply_and_the_rule_that_live_mail_gets_and_chan
         let after = store(&server);
         assert!(before == after, "seed {seed}: explain has changed the store");
 
-        let replies: Vec<Option<String>> =
+        let replies: Vec<(Option<String>, bool)> =
             messages.iter().map(|message| live(&server, message)).collect();
         // Refusals are written off the session's path.
         std::thread::sleep(std::time::Duration::from_millis(300));
         let recorded = recorded(&server);
-        for ((message, told), reply) in messages.iter().zip(&told).zip(&replies) {
+        for ((message, told), (reply, came_far)) in messages.iter().zip(&told).zip(&replies) {
             let about = format!(
                 "seed {seed}, set {set}: {} to {} from {} ({}, {}, TLS {})\n{}\n{text}",
                 message.from,
@@ -382,7 +397,7 @@ fn explain_names_the_verdict_the_reply_and_the_rule_that_live_mail_gets_and_chan
             }
             *by_word.entry(told.verdict.chars().take(4).collect()).or_default() += 1;
             // Without a sender it cannot be found; refusals that no rule gave are not kept.
-            if message.from.is_empty() || (refused && told.rule.is_none()) {
+            if message.from.is_empty() || !came_far || (refused && told.rule.is_none()) {
                 continue;
             }
             let live = recorded.get(&message.from);
@@ -391,4 +406,22 @@ fn explain_names_the_verdict_the_reply_and_the_rule_that_live_mail_gets_and_chan
     }
     println!("{number} messages: {by_word:?}");
     assert!(by_word.len() >= 3, "only {by_word:?}");
+}
+
+#[test]
+fn a_rule_against_plain_connections_leaves_the_way_to_starttls_open() {
+    let server = Server::start(&configuration(
+        "rule only_tls { when all { connection is plain }; reject 550 5.7.10 \"TLS only\" }\n\
+         rule no_localhost { when all { helo is localhost }; reject 550 5.7.1 \"Say who you are\" }\n",
+    ));
+    let mut client = server.connect("mx");
+    assert!(client.expect("EHLO client.test", "250").contains("STARTTLS"));
+    client.expect("MAIL FROM:<a@x.test>", "550 5.7.10 TLS only");
+    client.starttls(&Terms::asking_for("mail.keep.test"));
+    client.expect("EHLO client.test", "250");
+    client.expect("MAIL FROM:<a@x.test>", "250");
+    // What TLS cannot change is said at once, and can be found.
+    client.expect("EHLO localhost", "550 5.7.1 Say who you are");
+    let log = server.log();
+    assert!(log.contains("no_localhost") && log.contains("ehlo"), "{log}");
 }
