@@ -9,11 +9,7 @@ filter=$shipped/filter.d/mailkeep.conf
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-if [ -n "${SECURITY_LINES:-}" ]; then
-    cp "$SECURITY_LINES" "$work/lines"
-else
-    cargo run --quiet -p mailkeep-accounts --example security_lines >"$work/lines"
-fi
+cargo run --quiet -p mailkeep-accounts --example security_lines >"$work/lines"
 
 expected='192.0.2.1
 2001:db8::2

@@ -14,7 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["mail"],
     &["smtp", "tls", "lab", "sender-auth"],
     &["rules", "store", "web-client", "signing", "dmarc-reports"],
-    &["queue", "accounts", "evidence"],
+    &["queue", "accounts", "evidence", "filters"],
     &["delivery"],
     &["config"],
     &["server"],

@@ -21,6 +21,7 @@ use names::{Named, Names};
 mod analysis;
 mod certificate;
 mod domain;
+mod filters;
 mod limits;
 mod listener;
 mod lists;
@@ -100,6 +101,10 @@ impl Builder<'_> {
         let listeners = self.listeners(top, &basics, limits.as_ref());
         let domains = self.domains(top, &basics, &listeners);
         let rate_classes = self.rate_classes(top);
+        let (milters, scanners) = (self.milters(top), self.scanners(top));
+        let scanning = filters::scanning(top);
+        let courses = scanning.as_ref().filter(|_| top.find("scanner").is_some());
+        let courses = courses.map(|scanning| scanning.courses);
         let delivery = self.delivery(top, &basics);
         let queue = self.queue(top);
         let (signing, srs) = (self.signing(top), self.srs(top));
@@ -111,7 +116,9 @@ impl Builder<'_> {
         let default_encryption = delivery
             .as_ref()
             .map_or(tls::Level::Opportunistic, |delivery| delivery.default_encryption.value);
-        let rule_set = self.rule_set(top, trusted_networks.value.clone(), default_encryption);
+        let rule_set = self
+            .rule_set(top, trusted_networks.value.clone(), default_encryption)
+            .map(|rule_set| rules::RuleSet { scanning: courses, ..rule_set });
         let policy = rule_set.as_ref().and_then(|rule_set| self.compile(rule_set));
         let ca_bundle = self.readable(top.value("ca-bundle"));
         self.certificates_of_listeners(&listeners);
@@ -139,6 +146,9 @@ impl Builder<'_> {
             rate_classes,
             signing: signing?,
             srs,
+            milters,
+            scanners,
+            scanning: scanning?,
             evidence: evidence?,
             log: log?,
             control,

@@ -166,7 +166,11 @@ fn rules_section(page: &mut String) {
     page.push_str("| subject | compared with | known from | what it is |\n|---|---|---|---|\n");
     for fact in &Fact::ALL {
         let info = fact.info();
-        let subject = if matches!(fact, Fact::Header(_)) { "header NAME" } else { info.words };
+        let subject = if fact.name().is_some() {
+            format!("{} NAME", info.words)
+        } else {
+            info.words.to_owned()
+        };
         let stage = format!("{:?}", info.stage).to_lowercase();
         let _ = writeln!(
             page,
@@ -196,6 +200,7 @@ fn comparisons(kind: FactKind, present: &str) -> String {
         FactKind::Ip => "`is` an address or network, `in table`",
         FactKind::Count => "`is`, `over`, `under` a number",
         FactKind::Octets => "`over`, `under` a size",
+        FactKind::Score => "`over`, `under` a score such as 5.5",
         FactKind::Minute => "`is` a span such as 08:00-18:00",
         FactKind::Weekday => "`is` a day",
         FactKind::Words(words) => {

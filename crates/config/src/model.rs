@@ -16,11 +16,13 @@ use crate::secret::Secret;
 use crate::source::{Sources, Span};
 
 mod delivery;
+mod filters;
 mod listener;
 mod signing;
 mod target;
 
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
+pub use filters::{MilterEntry, ScannerEntry, Scanning};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
 pub use signing::{Signing, Srs};
 pub use target::{Host, LmtpTarget, Route, Target};
@@ -76,6 +78,12 @@ pub struct Config {
     pub signing: Signing,
     /// How senders are rewritten; `None` switches it off.
     pub srs: Option<Srs>,
+    /// The milters, in order.
+    pub milters: Vec<MilterEntry>,
+    /// The scanners.
+    pub scanners: Vec<ScannerEntry>,
+    /// What happens to what scanners find.
+    pub scanning: Scanning,
     /// The record of every hop.
     pub evidence: Evidence,
     /// What is logged.

@@ -3,12 +3,14 @@
 //! A new directive is a row here and its line in `build`. A row without a doc sentence or an
 //! example fails the tests; a directive that changes nothing in the model fails them too.
 
+mod filters;
 mod listener;
 mod policy;
 mod sending;
 mod signing;
 mod top;
 
+pub use filters::{MILTER, SCANNER, SCANNING};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};
 pub use sending::{DELIVERY, QUEUE, RATE_CLASS};

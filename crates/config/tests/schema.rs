@@ -4,12 +4,13 @@ use std::sync::{Arc, LazyLock};
 
 use config::schema::{
     CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG,
-    QUEUE, RATE_CLASS, SIGNING, SRS, TIMEOUTS, TOP,
+    MILTER, QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGNING, SRS, TIMEOUTS, TOP,
 };
 use config::{Config, parse};
 
 /// The names that examples use, so that each example is right by itself.
-const NAMES: [&str; 3] = [
+const NAMES: [&str; 4] = [
+    "listener mx { port 2929; tls off }",
     "certificate other { local-authority; names other.example }",
     "certificate mail { local-authority; names mail.example }",
     "credentials smarthost { user u; password env:X }",
@@ -31,7 +32,7 @@ const fn place(
     Place { context, open, needed, close: "}" }
 }
 
-static PLACES: [Place; 15] = [
+static PLACES: &[Place] = &[
     Place { context: &TOP, open: "", needed: &["hostname this.example"], close: "" },
     place(&DNS, "dns {", &[]),
     place(&LIMITS, "limits {", &[]),
@@ -42,6 +43,9 @@ static PLACES: [Place; 15] = [
     place(&LOG, "log {", &[]),
     place(&SIGNING, "signing {", &[]),
     place(&SRS, "srs {", &["domain x.example"]),
+    place(&MILTER, "milter more {", &["at 127.0.0.1:1"]),
+    place(&SCANNER, "scanner more {", &["type spamd", "at 127.0.0.1:1"]),
+    place(&SCANNING, "scanning {", &[]),
     place(&RATE_CLASS, "rate-class slow {", &["messages 7"]),
     place(&CREDENTIALS, "credentials more {", &["user x", "password env:Y"]),
     place(&CERTIFICATE, "certificate more {", &["local-authority"]),
@@ -91,7 +95,7 @@ fn company(directive: &str) -> (&'static [&'static str], &'static str) {
 #[test]
 fn every_directive_changes_what_the_configuration_means() {
     let mut wrong = String::new();
-    for place in &PLACES {
+    for place in PLACES {
         for directive in place.context.directives.iter().filter(|d| d.name != "include") {
             let (beside, excluded) = company(directive.name);
             let stays = |needed: &&&str| {

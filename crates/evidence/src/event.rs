@@ -50,6 +50,18 @@ pub struct Accepted {
     pub decision: Decision,
     /// Every recipient that was promised something.
     pub recipients: Vec<Promise>,
+    /// What filters said, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<FilterFinding>,
+}
+
+/// What a filter said of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterFinding {
+    /// The filter: `milter opendkim`, `scanner clamav`.
+    pub by: String,
+    /// In words.
+    pub what: String,
 }
 
 /// Where a message came from.
@@ -202,6 +214,9 @@ pub struct Refused {
     pub rule: Option<RuleRef>,
     /// The revision of the configuration in force.
     pub revision: u64,
+    /// What filters said, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<FilterFinding>,
 }
 
 /// An attempt to pass a message on.

@@ -32,9 +32,9 @@ pub use entry::{Entry, SCHEMA_VERSION};
 pub use error::EvidenceError;
 pub use event::{
     Accepted, AccountChanged, AdminAction, Attempted, Authenticated, Client, ConfigChanged,
-    Decision, Ending, EnvelopeFacts, Event, Finished, FinishedRecipient, MessageFacts, Origin,
-    Promise, Refused, RuleEffect, RuleRef, Started, Target, TargetKind, Tried, TriedRecipient,
-    TriedResult,
+    Decision, Ending, EnvelopeFacts, Event, FilterFinding, Finished, FinishedRecipient,
+    MessageFacts, Origin, Promise, Refused, RuleEffect, RuleRef, Started, Target, TargetKind,
+    Tried, TriedRecipient, TriedResult,
 };
 pub use export::Exporter;
 pub use ledger::Ledger;

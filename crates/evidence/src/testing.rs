@@ -46,6 +46,7 @@ pub(crate) fn accepted(recipients: &[&str]) -> Event {
         tls: None,
         decision: Decision { revision: 41, rules: Vec::new(), verdict: "relay".into() },
         recipients: recipients.iter().map(promise).collect(),
+        filters: Vec::new(),
     }))
 }
 

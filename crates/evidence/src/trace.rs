@@ -139,6 +139,7 @@ impl Page {
         };
         let to: Vec<_> = accepted.recipients.iter().map(|r| r.address.to_string()).collect();
         self.line("in", &format!("from {from} to {}", some_of(&to)));
+        self.filters(&accepted.filters);
         for effect in &accepted.decision.rules {
             self.line("rules", &format!("{}: {}", rule(&effect.rule), clean(&effect.effect)));
         }
@@ -152,6 +153,12 @@ impl Page {
                 let verdict = clean(&promise.verdict);
                 self.line("rules", &format!("{}: {verdict}, by {}", promise.address, rule(by)));
             }
+        }
+    }
+
+    fn filters(&mut self, filters: &[crate::FilterFinding]) {
+        for filter in filters {
+            self.line("filter", &format!("{}: {}", clean(&filter.by), clean(&filter.what)));
         }
     }
 
@@ -187,6 +194,7 @@ impl Page {
         let recipient = refused.recipient.as_ref().map(|r| format!(" for {r}")).unwrap_or_default();
         let what = format!("refused at {}{recipient}", clean(&refused.stage));
         self.line("in", &what);
+        self.filters(&refused.filters);
         if let Some(by) = &refused.rule {
             self.line("rules", &rule(by));
         }

@@ -35,6 +35,7 @@ fn accepted(n: u8) -> Entry {
         tls: None,
         decision: Decision { revision: 1, rules: Vec::new(), verdict: "relay".into() },
         recipients: vec![Promise { address: recipient(n), verdict: "relay".into(), rule: None }],
+        filters: Vec::new(),
     }));
     Entry::about(trace(n), Timestamp(n.into()), event)
 }

@@ -1,6 +1,8 @@
 //! The rules that hold before any is written. They stand before the others, and
 //! their numbers begin with 0.
 
+mod scan;
+
 use std::fmt::Write as _;
 
 use tls::{Level, Version};
@@ -10,6 +12,8 @@ use crate::fact::Fact;
 use crate::policy::RuleSet;
 use crate::rule::{Condition, Origin, Rule, Statement};
 use crate::test::{Relation, Test, Value, Word};
+
+pub use scan::{Course, Scanning};
 
 /// The table of clients that may relay without signing in.
 pub const TRUSTED_NETWORKS: &str = "trusted-networks";
@@ -23,7 +27,7 @@ pub const TABLES: [&str; 3] = [TRUSTED_NETWORKS, FORCE_ENCRYPT, FORCE_ENCRYPT_TL
 
 /// The built-in rules under `set`, in order: 0.1, 0.2 and so on.
 pub fn rules(set: &RuleSet) -> Vec<Rule> {
-    vec![
+    let mut rules = vec![
         rule(
             "no-auth-in-clear",
             Condition::ALWAYS,
@@ -57,7 +61,9 @@ pub fn rules(set: &RuleSet) -> Vec<Rule> {
                 Action::Set(Setting::RelayEncryption(set.default_encryption)),
             ],
         ),
-    ]
+    ];
+    rules.extend(set.scanning.into_iter().flat_map(scan::rules).map(|(rule, _)| rule));
+    rules
 }
 
 /// What no rule can change, applied after all of them.
@@ -73,9 +79,10 @@ pub fn show(set: &RuleSet) -> String {
         "Mail from an entry with min-tls 1.3 is taken only over TLS 1.3.",
         "STARTTLS is offered, and tried on the way out.",
     ];
+    let scan = set.scanning.into_iter().flat_map(scan::rules).map(|(_, reason)| reason);
     let mut text = String::new();
     let rules = rules(set);
-    for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons) {
+    for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons.into_iter().chain(scan)) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# 0.{minor} {reason}\n{rule}");
     }

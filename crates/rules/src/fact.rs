@@ -66,6 +66,20 @@ pub enum Fact {
     AttachmentSize,
     /// How many attachments there are.
     AttachmentCount,
+    /// A scanner without which no mail is to pass gave no verdict.
+    Scan,
+    /// A scanner found a virus.
+    Virus,
+    /// The names of the viruses found.
+    VirusName,
+    /// The spam score.
+    SpamScore,
+    /// What a spam scanner wants done.
+    SpamAction,
+    /// What the milter of this name said.
+    Milter(String),
+    /// What the scanner of this name said.
+    Scanner(String),
     /// The time of day.
     Time,
     /// The day of the week.
@@ -95,6 +109,8 @@ pub enum Kind {
     Count,
     /// A size in octets.
     Octets,
+    /// A score, in thousandths moved up so that it keeps its order.
+    Score,
     /// A few words.
     Words(&'static [Word]),
     /// A minute of the day.
@@ -161,21 +177,8 @@ const fn info(
 }
 
 impl Fact {
-    /// Whether it is about the TLS of the connection, and so may change with STARTTLS.
-    pub fn is_of_tls(&self) -> bool {
-        matches!(
-            self,
-            Self::Tls
-                | Self::TlsVersion
-                | Self::TlsCipher
-                | Self::ClientCertificate
-                | Self::CertificateSubject
-                | Self::CertificateFingerprint
-        )
-    }
-
     /// Every fact; [`Fact::Header`] without a name.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::Tls,
         Self::TlsVersion,
         Self::TlsCipher,
@@ -201,6 +204,13 @@ impl Fact {
         Self::AttachmentType,
         Self::AttachmentSize,
         Self::AttachmentCount,
+        Self::Scan,
+        Self::Virus,
+        Self::VirusName,
+        Self::SpamScore,
+        Self::SpamAction,
+        Self::Milter(String::new()),
+        Self::Scanner(String::new()),
         Self::Time,
         Self::Weekday,
     ];
@@ -210,6 +220,17 @@ impl Fact {
         use Stage::{Auth, Connect, Data, Hello, Mail, Rcpt};
         const ACCOUNTS: &[Word] = &[Word::Mailbox, Word::Alias, Word::Group];
         const DELIVERY: &[Word] = &[Word::Local, Word::Relaying];
+        const SPAM: &[Word] = &[
+            Word::None,
+            Word::Greylist,
+            Word::AddHeader,
+            Word::RewriteSubject,
+            Word::SoftReject,
+            Word::Reject,
+        ];
+        const MILTER: &[Word] = &[Word::Passed, Word::Quarantined, Word::Failed];
+        const SCANNER: &[Word] =
+            &[Word::Passed, Word::Infected, Word::Spam, Word::Skipped, Word::Failed];
         const TLS: (Stage, Stage) = (Hello, Mail);
         match self {
             Self::Tls => {
@@ -367,6 +388,47 @@ impl Fact {
                 Kind::Count,
                 "How many attachments there are.",
             ),
+            Self::Scan => info(
+                "scan",
+                "failed",
+                (Data, Data),
+                Kind::Flag,
+                "Whether a scanner with `on-failure closed` gave no verdict.",
+            ),
+            Self::Virus => {
+                info("virus", "found", (Data, Data), Kind::Flag, "Whether a scanner found a virus.")
+            }
+            Self::VirusName => {
+                info("virus name", "", (Data, Data), Kind::Text, "The name of each virus found.")
+            }
+            Self::SpamScore => info(
+                "spam score",
+                "",
+                (Data, Data),
+                Kind::Score,
+                "The spam score; the highest, where several scanners give one.",
+            ),
+            Self::SpamAction => info(
+                "spam action",
+                "",
+                (Data, Data),
+                Kind::Words(SPAM),
+                "What a spam scanner wants done; the sternest of several.",
+            ),
+            Self::Milter(_) => info(
+                "milter",
+                "",
+                (Data, Data),
+                Kind::Words(MILTER),
+                "What the milter of a name said, where it did not refuse the message itself.",
+            ),
+            Self::Scanner(_) => info(
+                "scanner",
+                "",
+                (Data, Data),
+                Kind::Words(SCANNER),
+                "What the scanner of a name said.",
+            ),
             Self::Time => {
                 info("time", "", (Connect, Connect), Kind::Minute, "The time of day, UTC.")
             }
@@ -385,6 +447,13 @@ impl Fact {
         let tls = facts.tls.as_deref();
         let certificate = tls.and_then(|tls| tls.leaf());
         let message = facts.message.as_ref();
+        let scan = facts.scan.as_ref();
+        let said = |name: &str, is_milter: bool| {
+            let by = |filter: &&crate::scan::FilterFacts| {
+                filter.is_milter == is_milter && filter.name == name
+            };
+            scan.and_then(|scan| scan.filters.iter().find(by))
+        };
         match self {
             Self::Tls => all(&mut tls.iter().map(|_| Seen::Present)),
             Self::TlsVersion => all(&mut tls.iter().map(|tls| Seen::Version(tls.version))),
@@ -446,8 +515,37 @@ impl Fact {
             Self::AttachmentCount => {
                 all(&mut message.iter().map(|m| Seen::Number(m.attachments.len() as u64)))
             }
+            Self::Scan => all(&mut scan.iter().filter(|s| s.failed).map(|_| Seen::Present)),
+            Self::Virus => {
+                all(&mut scan.iter().filter(|s| !s.viruses.is_empty()).map(|_| Seen::Present))
+            }
+            Self::VirusName => {
+                all(&mut scan.iter().flat_map(|s| &s.viruses).map(|v| Seen::Text(v)))
+            }
+            Self::SpamScore => all(&mut scan
+                .and_then(|s| s.spam_score)
+                .iter()
+                .map(|score| Seen::Number(crate::scan::to_number(*score)))),
+            Self::SpamAction => {
+                all(&mut scan.and_then(|s| s.spam_action).iter().map(|a| Seen::Word(a.word())))
+            }
+            Self::Milter(name) => {
+                all(&mut said(name, true).iter().map(|f| Seen::Word(f.said.word())))
+            }
+            Self::Scanner(name) => {
+                all(&mut said(name, false).iter().map(|f| Seen::Word(f.said.word())))
+            }
             Self::Time => all(&mut facts.now.iter().map(|now| Seen::Minute(now.minute_of_day()))),
             Self::Weekday => all(&mut facts.now.iter().map(|now| Seen::Weekday(now.weekday()))),
+        }
+    }
+
+    /// The name that stands behind its words, where one does.
+    pub fn name(&self) -> Option<&str> {
+        if let Self::Header(name) | Self::Milter(name) | Self::Scanner(name) = self {
+            Some(name)
+        } else {
+            None
         }
     }
 
@@ -455,6 +553,7 @@ impl Fact {
     pub(crate) fn amount(&self, number: u64) -> String {
         match self.info().kind {
             Kind::Octets => crate::size::Octets(number).to_string(),
+            Kind::Score => crate::scan::show(number),
             Kind::Flag
             | Kind::Version
             | Kind::Suite
@@ -474,6 +573,6 @@ impl Fact {
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.info().words)?;
-        if let Self::Header(name) = self { write!(f, " {name}") } else { Ok(()) }
+        if let Some(name) = self.name() { write!(f, " {name}") } else { Ok(()) }
     }
 }

@@ -39,6 +39,9 @@ pub struct Facts {
     pub recipient_count: Option<u32>,
     /// The message itself.
     pub message: Option<MessageFacts>,
+    /// What filters said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<crate::scan::ScanFacts>,
 }
 
 /// One recipient and what this server knows of it.

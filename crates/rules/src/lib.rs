@@ -21,6 +21,7 @@ mod matcher;
 pub mod pattern;
 pub mod policy;
 pub mod rule;
+pub mod scan;
 pub mod settings;
 mod show;
 pub mod size;

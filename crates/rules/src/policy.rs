@@ -34,6 +34,8 @@ pub struct RuleSet {
     pub local_domains: Vec<Domain>,
     /// The least protection on the way out where no rule says otherwise.
     pub default_encryption: Level,
+    /// What happens to what scanners find; `None` without scanners.
+    pub scanning: Option<built_in::Scanning>,
 }
 
 impl Default for RuleSet {
@@ -46,6 +48,7 @@ impl Default for RuleSet {
             force_encrypt: Vec::new(),
             local_domains: Vec::new(),
             default_encryption: built_in::DEFAULT_ENCRYPTION,
+            scanning: None,
         }
     }
 }

@@ -90,6 +90,33 @@ pub enum Word {
     Alias,
     /// The recipient is a list of others.
     Group,
+    /// A filter has nothing against the message.
+    Passed,
+    /// A filter found a virus.
+    Infected,
+    /// A filter takes it for spam.
+    Spam,
+    /// A filter wants it set aside.
+    Quarantined,
+    /// The message was too long for a filter.
+    Skipped,
+    /// A filter gave no verdict.
+    Failed,
+    /// A spam scanner wants nothing done.
+    None,
+    /// It wants the message to come again later.
+    Greylist,
+    /// It wants a mark in the header.
+    #[serde(rename = "add-header")]
+    AddHeader,
+    /// It wants a mark in the subject.
+    #[serde(rename = "rewrite-subject")]
+    RewriteSubject,
+    /// It wants the message refused for now.
+    #[serde(rename = "soft-reject")]
+    SoftReject,
+    /// It wants the message refused.
+    Reject,
 }
 
 impl Word {
@@ -102,6 +129,18 @@ impl Word {
             Self::Mailbox => "mailbox",
             Self::Alias => "alias",
             Self::Group => "group",
+            Self::Passed => "passed",
+            Self::Infected => "infected",
+            Self::Spam => "spam",
+            Self::Quarantined => "quarantined",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::None => "none",
+            Self::Greylist => "greylist",
+            Self::AddHeader => "add-header",
+            Self::RewriteSubject => "rewrite-subject",
+            Self::SoftReject => "soft-reject",
+            Self::Reject => "reject",
         }
     }
 }

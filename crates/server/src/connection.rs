@@ -169,7 +169,9 @@ impl Connection {
     async fn close(mut self, replies: &mut Vec<u8>) -> io::Result<()> {
         let _ = timeout(CLOSING_TIME, async {
             self.write(replies).await?;
-            self.stream.shutdown().await
+            self.stream.shutdown().await?;
+            self.conversation.end().await;
+            Ok::<(), io::Error>(())
         })
         .await;
         Ok(())

@@ -2,6 +2,7 @@
 //! decisions, decisions become answers.
 
 mod content;
+mod filters;
 mod recipient;
 mod sign_in;
 
@@ -37,6 +38,10 @@ pub struct Conversation {
     extended: bool,
     sign_in: SignIn,
     transaction: Option<Transaction>,
+    /// The milters of this connection.
+    filters: ::filters::milter::Chain,
+    /// What filters said of the message that is being decided, for its refusal.
+    findings: Vec<evidence::FilterFinding>,
 }
 
 /// A mail transaction under way.
@@ -57,21 +62,35 @@ impl Conversation {
             ..Facts::default()
         };
         let sign_in = SignIn::default();
-        Self { server, snapshot, site, peer, facts, extended: false, sign_in, transaction: None }
+        let filters = snapshot.filters.chain(&site.name);
+        Self {
+            server,
+            snapshot,
+            site,
+            peer,
+            facts,
+            extended: false,
+            sign_in,
+            transaction: None,
+            filters,
+            findings: Vec::new(),
+        }
     }
 
     /// Answers a question of the session.
     pub async fn answer(&mut self, question: Question) -> Answer {
         match question {
             Question::Connect => self.connect().await,
-            Question::Hello { name, extended } => self.hello(name, extended),
+            Question::Hello { name, extended } => self.hello(name, extended).await,
             Question::AuthStart { mechanism, initial } => {
                 self.sign_in_start(mechanism, initial).await
             }
             Question::AuthContinue(response) => self.sign_in_continue(response).await,
-            Question::Mail { envelope, declared_octets: _ } => self.mail(&envelope),
+            Question::Mail { envelope, declared_octets } => {
+                self.mail(&envelope, declared_octets).await
+            }
             Question::Rcpt(recipient) => self.rcpt(recipient).await,
-            Question::Data => self.data(),
+            Question::Data => self.data().await,
             Question::Commit(commit) => self.commit(*commit).await,
             Question::Vrfy(_) if self.site.answers_vrfy() => Answer::Yes,
             Question::Vrfy(_) => {
@@ -135,35 +154,30 @@ impl Conversation {
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Connect);
         match self.refusal(&decision) {
             Some(refusal) => Answer::Refuse(Refusal { close: true, ..refusal }),
-            None => Answer::Yes,
+            None => match self.milters_connect().await {
+                Ok(()) => Answer::Yes,
+                Err(refusal) => Answer::Refuse(Refusal { close: true, ..refusal }),
+            },
         }
     }
 
-    fn hello(&mut self, name: String, extended: bool) -> Answer {
+    /// The connection is over.
+    pub async fn end(&mut self) {
+        self.filters.quit().await;
+    }
+
+    async fn hello(&mut self, name: String, extended: bool) -> Answer {
         self.snapshot = self.server.snapshot();
-        self.facts.helo = Some(name);
+        self.facts.helo = Some(name.clone());
         self.extended = extended;
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Hello);
-        let offer = self.offer(&decision);
         match self.refusal(&decision) {
-            // MAIL tells it, where it still holds: only this reply leads to STARTTLS.
-            Some(_) if offer.starttls && self.may_change_under_tls(&decision) => {
-                Answer::Offer(offer)
-            }
-            Some(refusal) => {
-                self.note_refusal(&decision, &refusal, None);
-                Answer::Refuse(refusal)
-            }
-            None => Answer::Offer(offer),
+            Some(refusal) => Answer::Refuse(refusal),
+            None => match self.milters_hello(&name).await {
+                Ok(()) => Answer::Offer(self.offer(&decision)),
+                Err(refusal) => Answer::Refuse(refusal),
+            },
         }
-    }
-
-    /// Whether the rules may decide otherwise once the connection is under TLS: one that was
-    /// asked looks at TLS.
-    fn may_change_under_tls(&self, decision: &Decision) -> bool {
-        let policy = &self.snapshot.policy;
-        let asked = policy.rules().take_while(|(id, ..)| decision.by.is_none_or(|by| *id <= by));
-        asked.flat_map(|(_, _, rule)| rule.when.tests()).any(|test| test.fact.is_of_tls())
     }
 
     /// What is offered to the client as the connection is now.
@@ -180,7 +194,7 @@ impl Conversation {
         offer
     }
 
-    fn mail(&mut self, envelope: &Envelope) -> Answer {
+    async fn mail(&mut self, envelope: &Envelope, declared_octets: Option<u64>) -> Answer {
         self.snapshot = self.server.snapshot();
         self.reset();
         if self.site.requires_sign_in() && self.facts.authenticated.is_none() {
@@ -198,11 +212,21 @@ impl Conversation {
             recipients: Vec::new(),
             incoming: Incoming::new(&self.server.store, self.snapshot.asks_for_attachments),
         });
-        Answer::Yes
+        match self.milters_mail(envelope, declared_octets).await {
+            Ok(()) => Answer::Yes,
+            Err(refusal) => {
+                self.reset();
+                Answer::Refuse(refusal)
+            }
+        }
     }
 
     async fn rcpt(&mut self, recipient: Recipient) -> Answer {
-        match self.consider(&recipient).await {
+        let considered = match self.consider(&recipient).await {
+            Ok(facts) => self.milters_rcpt(&recipient, &facts).await.map(|()| facts),
+            Err(refusal) => Err(refusal),
+        };
+        match considered {
             Ok(facts) => {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.recipients.push(facts);
@@ -213,9 +237,12 @@ impl Conversation {
         }
     }
 
-    fn data(&mut self) -> Answer {
+    async fn data(&mut self) -> Answer {
         match &self.transaction {
-            Some(_) => Answer::Yes,
+            Some(_) => match self.milters_data().await {
+                Ok(()) => Answer::Yes,
+                Err(refusal) => Answer::Refuse(refusal),
+            },
             None => Answer::Refuse(Refusal::new(Reply::new(451, 3, 0, "Try again later"))),
         }
     }
@@ -270,6 +297,7 @@ impl Conversation {
             reply: refusal.reply.summary(),
             rule: decision.by.and_then(|id| self.snapshot.rule_ref(id)),
             revision: self.snapshot.revision,
+            filters: self.findings.clone(),
         }
     }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use evidence::{
     Accepted as AcceptedFacts, Authenticated, Decision, Digest, Ending, Entry, EnvelopeFacts,
-    Event, Finished, FinishedRecipient, MessageFacts, Origin, Promise, RuleRef, envelope_digest,
+    Event, FilterFinding, Finished, FinishedRecipient, MessageFacts, Origin, Promise, RuleRef,
+    envelope_digest,
 };
-use mail::header::{Header, complete_submission};
+use mail::header::{Header, NewField, complete_submission};
 use mail::received::{Protocol, Received, TlsClause};
 use mail::{Address, Envelope, Notify, Recipient, Timestamp, TraceId};
 use queue::QueuedRecipient;
@@ -54,6 +55,10 @@ pub struct Intake<'a> {
     pub decision: Decision,
     /// What becomes of each recipient.
     pub fates: Vec<Fate>,
+    /// What filters said.
+    pub filters: Vec<FilterFinding>,
+    /// Fields they want at the top.
+    pub fields: Vec<(String, String)>,
 }
 
 /// An accepted message: proof that it is durable.
@@ -116,6 +121,19 @@ impl Fate {
     /// Is dropped.
     pub fn discard(&mut self) {
         self.course = Course::Discard;
+    }
+
+    /// Is dropped because a filter says so.
+    pub fn discard_by(&mut self, rule: RuleRef) {
+        self.course = Course::Discard;
+        self.rule = Some(rule);
+    }
+
+    /// Is held because a filter says so, unless it is dropped or held anyway.
+    pub fn set_aside(&mut self, reason: &str) {
+        if matches!(self.course, Course::Deliver) {
+            self.course = Course::Quarantine(reason.to_owned());
+        }
     }
 
     /// Is held for a person to look at.
@@ -298,6 +316,11 @@ impl Intake<'_> {
         };
         let mut head = self.results();
         head.push_str(received.to_field().as_str());
+        for (name, value) in &self.fields {
+            if let Ok(field) = NewField::new(name, value) {
+                head.push_str(field.as_str());
+            }
+        }
         if self.is_submission {
             let hostname = &self.snapshot.config.hostname;
             for field in complete_submission(self.header, self.received, self.trace, hostname) {
@@ -375,6 +398,7 @@ impl Intake<'_> {
             tls: self.facts.tls.clone(),
             decision: self.decision.clone(),
             recipients: promises.collect(),
+            filters: self.filters.clone(),
         }));
         let mut evidence = vec![Entry::about(self.trace, self.received, accepted).to_evidence()];
         let discarded: Vec<FinishedRecipient> = fates

@@ -1,6 +1,5 @@
 //! The binary `mailkeep`: sockets, clock, wiring, command line.
 
-mod activation;
 mod admin;
 mod certificates;
 mod cli;
@@ -9,6 +8,7 @@ mod control;
 mod conversation;
 mod demo;
 mod dispatch;
+mod filtering;
 mod intake;
 mod listener;
 mod message;
@@ -17,7 +17,6 @@ mod notices;
 mod partners;
 mod proxy;
 mod rates;
-mod revision;
 mod server;
 mod serving;
 mod signatory;

@@ -174,6 +174,7 @@ fn evidence(
                 rule: None,
             })
             .collect(),
+        filters: Vec::new(),
     }));
     Entry::about(notice.id, notice.at, accepted).to_evidence()
 }

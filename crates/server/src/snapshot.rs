@@ -18,6 +18,7 @@ use smtp::client::Credentials;
 use tls::{Client, RootSources, Roots};
 
 use crate::certificates::Certificates;
+use crate::filtering::{self, Filters};
 use crate::rates::Rates;
 
 /// Everything a revision of the configuration decides. Never changed, only replaced.
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub asks_for_attachments: bool,
     /// Whether a rule looks at header fields other than the subject.
     pub asks_for_headers: bool,
+    /// The milters and scanners.
+    pub filters: Filters,
     /// The data folder.
     pub data: PathBuf,
     /// How fast each class of messages leaves.
@@ -94,7 +97,8 @@ impl Snapshot {
     ) -> Result<Self> {
         let policy = Arc::clone(&config.policy);
         let certificates = Arc::new(certificates);
-        let agent = agent(&config, egress, &certificates)?;
+        let (agent, tls) = agent(&config, egress, &certificates)?;
+        let filters = Filters::new(&config, filtering::reach(agent.resolver(), &tls, egress));
         let domains =
             config.domains.iter().enumerate().map(|(at, d)| (d.name.value.clone(), at)).collect();
         let asks = |wanted: fn(&Fact) -> bool| asks(&policy, wanted);
@@ -112,6 +116,7 @@ impl Snapshot {
                         | Fact::AttachmentCount
                 )
             }),
+            filters,
             credentials,
             config,
             policy,
@@ -170,7 +175,11 @@ fn asks(policy: &Policy, wanted: fn(&Fact) -> bool) -> bool {
     policy.rules().any(|(_, _, rule)| rule.when.tests().iter().any(|test| wanted(&test.fact)))
 }
 
-fn agent(config: &Config, egress: Egress, certificates: &Arc<Certificates>) -> Result<Agent> {
+fn agent(
+    config: &Config,
+    egress: Egress,
+    certificates: &Arc<Certificates>,
+) -> Result<(Agent, Arc<Client>)> {
     let resolver =
         Resolver::new(resolver_settings(config)?).context("the resolver cannot start")?;
     let roots = Roots::load(&RootSources {
@@ -179,13 +188,15 @@ fn agent(config: &Config, egress: Egress, certificates: &Arc<Certificates>) -> R
         ..RootSources::default()
     })?;
     let tls = Client::new(Arc::new(roots)).with_handshake_max(*config.timeouts.handshake);
+    let tls = Arc::new(tls);
     let certificates = Arc::clone(certificates);
-    Ok(Agent::new(
+    let agent = Agent::new(
         settings(config, egress),
         resolver,
-        Arc::new(tls),
+        Arc::clone(&tls),
         Arc::new(move |name: &str| certificates.identity(name)),
-    ))
+    );
+    Ok((agent, tls))
 }
 
 fn resolver_settings(config: &Config) -> Result<ResolverSettings> {

@@ -15,13 +15,22 @@ pub(crate) enum Named {
     Certificate,
     Credentials,
     Listener,
+    Milter,
     RateClass,
+    Scanner,
     Table,
 }
 
 impl Named {
-    const ALL: [Self; 5] =
-        [Self::Certificate, Self::Credentials, Self::Listener, Self::RateClass, Self::Table];
+    const ALL: [Self; 7] = [
+        Self::Certificate,
+        Self::Credentials,
+        Self::Listener,
+        Self::RateClass,
+        Self::Table,
+        Self::Milter,
+        Self::Scanner,
+    ];
 
     /// The directive that gives the name.
     const fn directive(self) -> &'static str {
@@ -29,6 +38,8 @@ impl Named {
             Self::Certificate => "certificate",
             Self::Credentials => "credentials",
             Self::Listener => "listener",
+            Self::Milter => "milter",
+            Self::Scanner => "scanner",
             Self::RateClass => "rate-class",
             Self::Table => "table",
         }
@@ -38,7 +49,7 @@ impl Named {
     const fn is_for_use(self) -> bool {
         match self {
             Self::Certificate | Self::Credentials | Self::RateClass | Self::Table => true,
-            Self::Listener => false,
+            Self::Listener | Self::Milter | Self::Scanner => false,
         }
     }
 }

@@ -49,6 +49,7 @@ impl Builder<'_> {
             force_encrypt,
             local_domains,
             default_encryption,
+            scanning: None,
         })
     }
 
@@ -167,6 +168,12 @@ impl Builder<'_> {
         let Some(last) = statement.words.last() else { return };
         if let Relation::InTable(table) = &test.relation {
             self.uses(Named::Table, table, last.span);
+        }
+        if let Fact::Milter(name) = &test.fact {
+            self.uses(Named::Milter, name, word_span(statement, name));
+        }
+        if let Fact::Scanner(name) = &test.fact {
+            self.uses(Named::Scanner, name, word_span(statement, name));
         }
         if let (Fact::Listener, Relation::Is(values)) = (&test.fact, &test.relation) {
             for value in values {

@@ -176,13 +176,13 @@ impl<T: FromValue> FromValue for Option<T> {
 mod tests {
     use super::*;
     use crate::schema::{
-        CERTIFICATE, CREDENTIALS, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG, QUEUE,
-        RATE_CLASS, SIGNING, SRS, TIMEOUTS, TOP,
+        CERTIFICATE, CREDENTIALS, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG, MILTER,
+        QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGNING, SRS, TIMEOUTS, TOP,
     };
 
     #[test]
     fn every_default_is_a_value_that_could_be_written() {
-        let contexts: [&Context; 15] = [
+        let contexts: &[&Context] = &[
             &TOP,
             &LISTENER,
             &LIMITS,
@@ -198,6 +198,9 @@ mod tests {
             &SRS,
             &EVIDENCE,
             &LOG,
+            &MILTER,
+            &SCANNER,
+            &SCANNING,
         ];
         for directive in contexts.iter().flat_map(|context| context.directives) {
             if let Absent::Value(text) = directive.absent {

@@ -1,8 +1,9 @@
 //! Directives outside all blocks, and the small blocks.
 
 use super::{
-    Absent, Context, DELIVERY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, QUEUE, RATE_CLASS,
-    RULES, SIGNING, SRS, TABLE, TIMEOUTS, block, keyword, lines, many, one, values,
+    Absent, Context, DELIVERY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, MILTER, QUEUE,
+    RATE_CLASS, RULES, SCANNER, SCANNING, SIGNING, SRS, TABLE, TIMEOUTS, block, keyword, lines,
+    many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -235,6 +236,29 @@ pub static TOP: Context = Context {
             Absent::Derived("senders are not rewritten"),
             "Rewrites the sender of mail that is sent on to another domain.",
             "srs { domain srs.example.com }",
+        ),
+        Directive::new(
+            "milter",
+            &[block(&[one("name", Kind::Name)], &MILTER)],
+            Absent::Derived("none"),
+            "A filter that sees each message and may change it, by the Sendmail milter protocol.",
+            "milter opendkim { at unix:/run/opendkim/opendkim.sock }",
+        )
+        .repeatable(),
+        Directive::new(
+            "scanner",
+            &[block(&[one("name", Kind::Name)], &SCANNER)],
+            Absent::Derived("none"),
+            "A virus or spam scanner that is asked about each message.",
+            "scanner clamav { type clamd; at unix:/run/clamav/clamd.ctl }",
+        )
+        .repeatable(),
+        Directive::new(
+            "scanning",
+            &[block(&[], &SCANNING)],
+            Absent::Derived("its defaults"),
+            "What happens to what scanners find.",
+            "scanning { virus quarantine }",
         ),
         Directive::new(
             "evidence",

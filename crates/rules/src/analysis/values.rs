@@ -143,9 +143,11 @@ fn number(value: &Value) -> Option<u64> {
 /// Whether a fact has one value at most.
 pub(super) fn is_single(fact: &Fact) -> bool {
     match fact {
-        Fact::Header(_) | Fact::AttachmentName | Fact::AttachmentType | Fact::AttachmentSize => {
-            false
-        }
+        Fact::Header(_)
+        | Fact::AttachmentName
+        | Fact::AttachmentType
+        | Fact::AttachmentSize
+        | Fact::VirusName => false,
         Fact::Tls
         | Fact::TlsVersion
         | Fact::TlsCipher
@@ -167,6 +169,12 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::MessageSize
         | Fact::Subject
         | Fact::AttachmentCount
+        | Fact::Scan
+        | Fact::Virus
+        | Fact::SpamScore
+        | Fact::SpamAction
+        | Fact::Milter(_)
+        | Fact::Scanner(_)
         | Fact::Time
         | Fact::Weekday => true,
     }

@@ -57,6 +57,8 @@ fn fact(words: &mut Words<'_>) -> Result<Fact, WordError> {
     };
     Ok(match fact {
         Fact::Header(_) => Fact::Header(words.word("the name of a header field")?.to_owned()),
+        Fact::Milter(_) => Fact::Milter(words.word("the name of a milter")?.to_owned()),
+        Fact::Scanner(_) => Fact::Scanner(words.word("the name of a scanner")?.to_owned()),
         fact => fact,
     })
 }
@@ -70,7 +72,7 @@ fn relation(fact: &Fact, is: bool, words: &mut Words<'_>) -> Result<Relation, Wo
         return list(words, "a pattern", |words| words.read("a pattern", Pattern::parse))
             .map(Relation::Matches);
     }
-    if matches!(kind, Kind::Count | Kind::Octets) {
+    if matches!(kind, Kind::Count | Kind::Octets | Kind::Score) {
         if words.take("over") {
             return number(kind, words).map(Relation::Over);
         }
@@ -103,6 +105,7 @@ pub(crate) fn has_text(kind: Kind) -> bool {
         | Kind::Ip
         | Kind::Count
         | Kind::Octets
+        | Kind::Score
         | Kind::Words(_)
         | Kind::Minute
         | Kind::Weekday => false,
@@ -114,7 +117,7 @@ fn relations(kind: Kind) -> Vec<&'static str> {
     if has_text(kind) {
         words.push("matches");
     }
-    if matches!(kind, Kind::Count | Kind::Octets) {
+    if matches!(kind, Kind::Count | Kind::Octets | Kind::Score) {
         words.extend(["over", "under"]);
     }
     if kind == Kind::Version {
@@ -145,6 +148,10 @@ fn number(kind: Kind, words: &mut Words<'_>) -> Result<u64, WordError> {
         let read = |word: &str| Octets::parse(word).map(|size| size.0).ok_or("");
         return words.read("a size such as 25MB", read);
     }
+    if kind == Kind::Score {
+        let read = |word: &str| crate::scan::parse(word).ok_or("");
+        return words.read("a score such as 5 or -1.5", read);
+    }
     let count = |word: &str| word.parse().map_err(|_| "");
     words.read("a whole number", count)
 }
@@ -172,7 +179,7 @@ fn value(fact: &Fact, words: &mut Words<'_>) -> Result<Value, WordError> {
         Kind::Address => words.read("an address", Address::parse).map(Value::Address),
         Kind::Domain => words.read("a domain", DomainPattern::parse).map(Value::Domain),
         Kind::Ip => words.read("an address or a network", network).map(Value::Network),
-        Kind::Count | Kind::Octets => number(info.kind, words).map(Value::Number),
+        Kind::Count | Kind::Octets | Kind::Score => number(info.kind, words).map(Value::Number),
         Kind::Words(choices) => {
             let choices: Vec<_> = choices.iter().map(|w| (w.word(), Value::Word(*w))).collect();
             if *fact == Fact::Delivery && words.take("relayed") {

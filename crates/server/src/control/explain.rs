@@ -148,6 +148,7 @@ fn facts(request: &Request, listener: &Listener) -> Facts {
         recipient: None,
         recipient_count: u32::try_from(request.to.len()).ok(),
         message: message.or(sized),
+        scan: None,
     }
 }
 

@@ -12,6 +12,7 @@ use smtp::server::{Answer, Commit};
 use smtp::{Refusal, Reply};
 use store::{Body, BodyWriter, Store, StoreError};
 
+use super::filters::{Filtered, Unfiltered, by_milter};
 use super::{Conversation, Transaction};
 use crate::intake::{Fate, Intake, Taken};
 use crate::message::{Changes, RefusedLate, Way};
@@ -26,10 +27,12 @@ pub(super) struct Incoming {
 }
 
 /// A content that has come to its end.
-struct Finished {
-    body: Body,
-    header: HeaderBuffer,
-    attachments: Vec<Attachment>,
+pub(super) struct Finished {
+    pub body: Body,
+    pub header: HeaderBuffer,
+    pub attachments: Vec<Attachment>,
+    /// A filter changed it.
+    pub is_changed: bool,
 }
 
 impl Incoming {
@@ -56,7 +59,7 @@ impl Incoming {
         }
     }
 
-    fn finish(self) -> Result<Finished, StoreError> {
+    pub(super) fn finish(self) -> Result<Finished, StoreError> {
         let body = match (self.body, self.failure) {
             (Some(body), _) => body.finish()?,
             (None, Some(failure)) => return Err(failure),
@@ -69,7 +72,7 @@ impl Incoming {
             size_octets: found.octets,
         };
         let attachments = found.into_iter().map(attachment).collect();
-        Ok(Finished { body, header: self.header, attachments })
+        Ok(Finished { body, header: self.header, attachments, is_changed: false })
     }
 }
 
@@ -89,27 +92,51 @@ impl Conversation {
         };
         self.facts.sender = None;
         self.facts.message = None;
+        self.facts.scan = None;
         self.facts.recipient_count = None;
+        self.findings.clear();
         self.server.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
         answer
     }
 
-    async fn judge(&mut self, transaction: Transaction, commit: Commit) -> Answer {
-        let Transaction { trace, recipients, incoming } = transaction;
-        let Finished { body, header, attachments } = match incoming.finish() {
+    async fn judge(&mut self, transaction: Transaction, mut commit: Commit) -> Answer {
+        let Transaction { trace, mut recipients, incoming } = transaction;
+        let finished = match incoming.finish() {
             Ok(finished) => finished,
             Err(error) => return Answer::Refuse(self.not_stored(&error)),
         };
+        let limits = &self.site.listener().limits;
+        match finished.header.header() {
+            Ok(header) => {
+                let octets = header.as_bytes().len() as u64;
+                if let Some(refusal) = refuses_header(limits, header.received_count(), octets) {
+                    return Answer::Refuse(refusal);
+                }
+            }
+            Err(error) => return Answer::Refuse(self.bad_header(&error)),
+        }
+        let promised: Vec<Address> =
+            commit.envelope.recipients.iter().map(|r| r.address.clone()).collect();
+        let unfiltered = Unfiltered {
+            trace,
+            finished,
+            envelope: &mut commit.envelope,
+            recipients: &mut recipients,
+        };
+        let filtered = match self.filter(unfiltered).await {
+            Ok(filtered) => filtered,
+            Err(answer) => return answer,
+        };
+        let Filtered { finished, scan, findings, added, discarded_by, quarantine, head, removed } =
+            filtered;
+        let Finished { body, header, attachments, is_changed: _ } = finished;
+        self.findings = findings;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let header = match header.header() {
             Ok(header) => header,
             Err(error) => return Answer::Refuse(self.bad_header(&error)),
         };
-        let limits = &self.site.listener().limits;
-        let octets = header.as_bytes().len() as u64;
-        if let Some(refusal) = refuses_header(limits, header.received_count(), octets) {
-            return Answer::Refuse(refusal);
-        }
+        self.facts.scan = scan;
         self.facts.recipient_count = u32::try_from(recipients.len()).ok();
         self.facts.message = Some(self.message_facts(&header, &body, attachments));
         let judged: Vec<Judged> = commit
@@ -135,7 +162,18 @@ impl Conversation {
         if let Some(refusal) = self.refusal_of_all(&refusals) {
             return Answer::Refuse(refusal);
         }
-        let fates = self.fates(&judged);
+        let mut fates = self.fates(&judged);
+        for (address, by) in added {
+            fates.push(Fate::added(address, Some(by_milter(&by)), &self.server));
+        }
+        for fate in &mut fates {
+            if let Some(by) = &discarded_by {
+                fate.discard_by(by_milter(by));
+            } else if let Some(reason) = &quarantine {
+                fate.set_aside(reason);
+            }
+            fate.way.changes.removed.extend(removed.iter().cloned());
+        }
         let intake = Intake {
             trace,
             received: Timestamp::now(),
@@ -150,12 +188,19 @@ impl Conversation {
             authenticated: self.authenticated(),
             decision: self.decision_facts(&judged),
             fates,
+            filters: self.findings.clone(),
+            fields: head,
         };
         match intake.accept(&self.server).await {
             Ok(Taken { id }) if self.site.is_lmtp() => Answer::PerRecipient(
-                refusals
-                    .into_iter()
-                    .map(|refusal| refusal.map_or_else(|| Ok(id.clone()), Err))
+                // Filters may have added or removed some; the client hears of those it named.
+                promised
+                    .iter()
+                    .map(|address| {
+                        let at = judged.iter().position(|j| j.recipient.address == *address);
+                        let refusal = at.and_then(|at| refusals.get(at).cloned().flatten());
+                        refusal.map_or_else(|| Ok(id.clone()), Err)
+                    })
                     .collect(),
             ),
             Ok(Taken { id }) => Answer::Accepted(id),
@@ -262,12 +307,12 @@ impl Conversation {
         MessageFacts { size_octets: body.len_octets(), subject, headers, attachments }
     }
 
-    fn bad_header(&self, error: &HeaderError) -> Refusal {
+    pub(super) fn bad_header(&self, error: &HeaderError) -> Refusal {
         tracing::info!(ip = %self.peer.ip(), %error, "refused for its header");
         Refusal::new(Reply::new(554, 6, 0, format!("The header cannot be read: {error}")))
     }
 
-    fn not_stored(&self, error: &StoreError) -> Refusal {
+    pub(super) fn not_stored(&self, error: &StoreError) -> Refusal {
         tracing::error!(ip = %self.peer.ip(), %error, "a message was not stored");
         if error.is_full() {
             return Refusal::new(Reply::new(452, 3, 1, "Out of disk space, try again later"));

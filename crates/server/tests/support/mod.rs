@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs)] // Each test uses its part.
 
 pub mod examples;
+pub mod filters;
 pub mod partners;
 pub mod peers;
 pub mod tls;

@@ -10,8 +10,7 @@ use serde_json::json;
 
 use super::text::Text;
 use crate::cli::Global;
-use crate::control::{Answer, exit};
-use crate::revision;
+use crate::control::{Answer, configuration, exit};
 
 /// `config check`
 #[derive(Args)]
@@ -131,7 +130,7 @@ pub fn form(global: &Global, options: &FormOptions) -> Result<Answer, Answer> {
     if same {
         return Ok(Answer::new(format!("{} was in canonical form already.", text.name), json));
     }
-    revision::replace(&text.path, &formed).map_err(|error| {
+    configuration::replace(&text.path, &formed).map_err(|error| {
         Answer::failure(exit::FAILED, format!("{} was not written: {error}", text.name))
     })?;
     Ok(Answer::new(format!("{} is in canonical form now.", text.name), json))

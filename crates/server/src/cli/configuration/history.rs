@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::compare::{self, summary};
+use super::compare::summary;
 use super::text::{Text, revision_number};
 use crate::cli::{Global, ask};
 use crate::control::{Answer, Request, configuration, exit};
@@ -35,8 +35,7 @@ pub fn apply(global: &Global, options: &Apply) -> Result<Answer, Answer> {
         Some(file) => Text::read(file)?,
         None => Text::read(&super::file(global)?)?,
     };
-    let (text, reason) = (new.content.clone(), options.reason.clone());
-    Ok(put_in_force(global, &new, configuration::Request::Apply { text, reason }))
+    Ok(put_in_force(global, new.content, options.reason.clone()))
 }
 
 /// Every revision, newest first.
@@ -44,8 +43,7 @@ pub fn history(global: &Global) -> Answer {
     ask::answer(global, &Request::Config(configuration::Request::History))
 }
 
-/// Puts an earlier revision in force again, with the files it included, as a new one: the
-/// history only grows.
+/// Puts an earlier revision in force again, as a new one: the history only grows.
 pub fn rollback(global: &Global, options: &Rollback) -> Result<Answer, Answer> {
     let Some(number) = revision_number(&options.revision) else {
         let text = format!("\"{}\" is no revision; they look like v40.", options.revision);
@@ -53,13 +51,13 @@ pub fn rollback(global: &Global, options: &Rollback) -> Result<Answer, Answer> {
     };
     let old = Text::revision(global, Some(number))?;
     let reason = format!("back to {}: {}", old.name, options.reason);
-    let request = configuration::Request::Rollback { number, reason };
-    Ok(put_in_force(global, &old, request))
+    Ok(put_in_force(global, old.content, reason))
 }
 
-fn put_in_force(global: &Global, new: &Text, request: configuration::Request) -> Answer {
+fn put_in_force(global: &Global, text: String, reason: String) -> Answer {
     let before = Text::in_force(global).ok().flatten();
-    let changes = before.map(|before| compare::changes(&before, new));
+    let changes = before.map(|before| config::diff::statements(&before.content, &text));
+    let request = configuration::Request::Apply { text, reason };
     let mut answer = ask::answer(global, &Request::Config(request));
     if answer.exit == exit::FINE
         && let Some(changes) = changes
