@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "python3-venv",
     "sslscan",
     "fail2ban",
+    "systemd",
     "postfix",
     "opendkim",
     "opendkim-tools",

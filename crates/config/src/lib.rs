@@ -36,4 +36,4 @@ pub use manual::manual_markdown;
 pub use model::Config;
 pub use secret::{Revealed, Secret, SecretError};
 pub use source::{FileId, Sources, Span};
-pub use world::{Disk, Memory, World};
+pub use world::{Disk, Kept, Memory, World};

@@ -70,6 +70,42 @@ impl World for Disk {
     }
 }
 
+/// The disk as it was when a configuration was kept: its files have the texts kept with it, and
+/// folders hold no other of them. Secrets and certificates are those of today.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    disk: Disk,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Kept {
+    /// Over the disk, with these files.
+    pub fn new(disk: Disk, files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
+        Self { disk, files: files.into_iter().collect() }
+    }
+}
+
+impl World for Kept {
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        match self.files.get(path) {
+            Some(octets) => Ok(octets[..octets.len().min(limit)].to_vec()),
+            None => self.disk.read(path, limit),
+        }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(self.files.keys().filter(|path| path.parent() == Some(folder)).cloned().collect())
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.disk.variable(name)
+    }
+
+    fn is_where_it_will_run(&self) -> bool {
+        self.disk.is_where_it_will_run()
+    }
+}
+
 /// Files and variables in memory; empty by itself, so that a text stands alone.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {

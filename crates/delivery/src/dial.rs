@@ -99,6 +99,13 @@ impl Dialler {
             }
         };
         let required = errand.demands.joined();
+        if !local && required.is_impossible() {
+            // Whoever answers, and whatever they say: nothing could be sent.
+            let failure = TlsFailure::new(FailureKind::Impossible, "");
+            let observed = Observed::Failed(failure.clone());
+            let verdict = Box::new(tls::judge(errand.demands, &observed));
+            return Err(Box::new(tls_failed(verdict, &failure, target)));
+        }
         let mut mode = if target.implicit_tls {
             Mode::Implicit
         } else if local || required.level == Level::None {

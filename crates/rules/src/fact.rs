@@ -177,6 +177,19 @@ const fn info(
 }
 
 impl Fact {
+    /// Whether it is about the TLS of the connection, and so may change with STARTTLS.
+    pub fn is_of_tls(&self) -> bool {
+        matches!(
+            self,
+            Self::Tls
+                | Self::TlsVersion
+                | Self::TlsCipher
+                | Self::ClientCertificate
+                | Self::CertificateSubject
+                | Self::CertificateFingerprint
+        )
+    }
+
     /// Every fact; [`Fact::Header`] without a name.
     pub const ALL: [Self; 34] = [
         Self::Tls,

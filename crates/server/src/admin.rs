@@ -267,7 +267,7 @@ impl Offline {
 }
 
 /// The word after `name` in a configuration that has errors.
-fn written(outcome: &config::Outcome, file: &Path, name: &str) -> Option<String> {
+pub fn written(outcome: &config::Outcome, file: &Path, name: &str) -> Option<String> {
     let (id, source) = outcome.sources.numbered().find(|(_, source)| source.path() == file)?;
     let (tree, _) = Tree::parse(id, source.text());
     let statement = tree.statements.iter().find(|statement| statement.name().text == name)?;

@@ -171,13 +171,29 @@ impl Conversation {
         self.facts.helo = Some(name.clone());
         self.extended = extended;
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Hello);
+        let offer = self.offer(&decision);
         match self.refusal(&decision) {
-            Some(refusal) => Answer::Refuse(refusal),
+            // MAIL tells it, where it still holds: only this reply leads to STARTTLS.
+            Some(_) if offer.starttls && self.may_change_under_tls(&decision) => {
+                Answer::Offer(offer)
+            }
+            Some(refusal) => {
+                self.note_refusal(&decision, &refusal, None);
+                Answer::Refuse(refusal)
+            }
             None => match self.milters_hello(&name).await {
-                Ok(()) => Answer::Offer(self.offer(&decision)),
+                Ok(()) => Answer::Offer(offer),
                 Err(refusal) => Answer::Refuse(refusal),
             },
         }
+    }
+
+    /// Whether the rules may decide otherwise once the connection is under TLS: one that was
+    /// asked looks at TLS.
+    fn may_change_under_tls(&self, decision: &Decision) -> bool {
+        let policy = &self.snapshot.policy;
+        let asked = policy.rules().take_while(|(id, ..)| decision.by.is_none_or(|by| *id <= by));
+        asked.flat_map(|(_, _, rule)| rule.when.tests()).any(|test| test.fact.is_of_tls())
     }
 
     /// What is offered to the client as the connection is now.

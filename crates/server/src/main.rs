@@ -1,5 +1,6 @@
 //! The binary `mailkeep`: sockets, clock, wiring, command line.
 
+mod activation;
 mod admin;
 mod certificates;
 mod cli;
@@ -17,6 +18,7 @@ mod notices;
 mod partners;
 mod proxy;
 mod rates;
+mod revision;
 mod server;
 mod serving;
 mod signatory;

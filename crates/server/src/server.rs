@@ -7,20 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use accounts::{Cost, Directory, DomainSettings, Failures, SignIn, Verifier};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use config::Config;
 use delivery::Egress;
 use evidence::archive::Notary;
 use evidence::{Entry, Event, EvidenceError, PublicKey, Refused, Signer, Started};
 use mail::{Address, Domain, ReversePath, Timestamp, TraceId};
-use store::{NewRevision, Store};
+use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::activation::Inherited;
 use crate::dispatch::Dispatcher;
 use crate::listener::{self, Occupancy};
 use crate::metrics::Metrics;
+use crate::revision::Texts;
 use crate::serving;
 use crate::signatory::Signatory;
 use crate::site::Site;
@@ -44,8 +46,10 @@ pub struct Launch {
     pub file: Option<PathBuf>,
     /// The configuration, checked.
     pub config: Config,
-    /// Its text.
-    pub text: String,
+    /// Its texts.
+    pub texts: Texts,
+    /// What is wrong with the file, where this is an earlier configuration in its place.
+    pub instead: Option<String>,
     /// The data folder.
     pub data: PathBuf,
     /// Where connections may go.
@@ -77,6 +81,7 @@ pub struct Server {
     stopping: watch::Sender<bool>,
     sessions: watch::Sender<usize>,
     file: Option<PathBuf>,
+    instead: Mutex<Option<String>>,
     data: PathBuf,
     egress: Egress,
 }
@@ -100,10 +105,14 @@ impl Server {
     ///
     /// Says what is in the way: the store, a certificate, a socket. Nothing serves then.
     pub async fn start(launch: Launch) -> Result<Arc<Self>> {
-        let Launch { file, config, text, data, egress } = launch;
+        let Launch { file, config, texts, instead, data, egress } = launch;
         let now = Timestamp::now();
         let store = crate::admin::open_store(data.clone()).await?;
-        let revision = note_revision(&store, &text, "file", "read at start", now).await?;
+        let reason = match &instead {
+            None => "read at start",
+            Some(_) => "started with an earlier revision, because the file has errors",
+        };
+        let revision = texts.keep(&store, "file", reason, now).await?;
         let (signer, new) = signer(&store).await?;
         let evidence_key = signer.public_key();
         let notary = tokio::sync::Mutex::new(Notary::open(&store, signer).await?);
@@ -129,6 +138,7 @@ impl Server {
             snapshot: RwLock::new(Arc::clone(&snapshot)),
             store,
             file,
+            instead: Mutex::new(instead),
             data,
             egress,
         });
@@ -139,7 +149,9 @@ impl Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision,
         }));
-        server.listen(server.prepare(&snapshot)?);
+        let mut inherited = Inherited::take();
+        server.listen(server.prepare(&snapshot, &mut inherited)?);
+        inherited.close();
         server.dispatcher.run(&server);
         server.tend();
         Ok(server)
@@ -158,6 +170,12 @@ impl Server {
     /// The configuration file, unless this is the demo.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// What was wrong with the configuration file at the start, as long as an earlier revision
+    /// serves in its place.
+    pub fn instead(&self) -> Option<String> {
+        self.instead.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The listeners at work, by name.
@@ -187,31 +205,34 @@ impl Server {
     pub async fn apply(
         self: &Arc<Self>,
         config: Config,
-        text: &str,
+        texts: &Texts,
         author: &str,
         reason: &str,
     ) -> Result<u64> {
         let _one_at_a_time = self.applying.lock().await;
         let now = Timestamp::now();
         let newest = self.store.revision(None).await?;
-        let number = newest.as_ref().map_or(1, |newest| {
-            if newest.text == text.as_bytes() { newest.number } else { newest.number + 1 }
-        });
-        let snapshot = Arc::new(Snapshot::new(
+        let number = newest
+            .as_ref()
+            .map_or(1, |newest| if texts.are(newest) { newest.number } else { newest.number + 1 });
+        let mut snapshot = Snapshot::new(
             number,
             config,
             &self.data,
             self.egress,
             Arc::clone(self.accounts.directory()),
             now,
-        )?);
-        let prepared = self.prepare(&snapshot)?;
-        note_revision(&self.store, text, author, reason, now).await?;
+        )?;
+        snapshot.rates.go_on_from(&self.snapshot().rates);
+        let snapshot = Arc::new(snapshot);
+        let prepared = self.prepare(&snapshot, &mut Inherited::default())?;
+        texts.keep(&self.store, author, reason, now).await?;
         self.listen(prepared);
         let old = std::mem::replace(
             &mut *self.snapshot.write().unwrap_or_else(PoisonError::into_inner),
             Arc::clone(&snapshot),
         );
+        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.accounts.directory().configure(domain_settings(&snapshot.config));
         self.dispatcher.resize(*snapshot.config.queue.concurrency as usize);
         self.dispatcher.wake();
@@ -220,7 +241,7 @@ impl Server {
             revision: number,
             author: author.to_owned(),
             reason: reason.to_owned(),
-            sha256: evidence::Digest::of(text.as_bytes()),
+            sha256: texts.digest(),
         }));
         tracing::info!(revision = number, author, reason, "configuration applied");
         Ok(number)
@@ -235,17 +256,17 @@ impl Server {
         let Some(file) = &self.file else {
             return Err(anyhow!("the demo has no configuration file to read again"));
         };
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("{} cannot be read", file.display()))?;
         let outcome = config::load(file);
-        let Some(config) = outcome.config.clone() else {
+        let (Some(config), Some(texts)) =
+            (outcome.config.clone(), Texts::of(file, &outcome.sources))
+        else {
             return Err(anyhow!("{}", outcome.render()));
         };
-        self.apply(config, &text, "file", "reload").await
+        self.apply(config, &texts, "file", "reload").await
     }
 
     /// Binds what is new and makes the sites of what goes on; changes nothing yet.
-    fn prepare(&self, snapshot: &Snapshot) -> Result<Prepared> {
+    fn prepare(&self, snapshot: &Snapshot, inherited: &mut Inherited) -> Result<Prepared> {
         let config = &snapshot.config;
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bound = Vec::new();
@@ -263,7 +284,12 @@ impl Server {
                     changed.push((key(socket, &wanted.name), Arc::new(site(address, occupancy)?)));
                 } else {
                     let name = &wanted.name;
-                    let listener = match listener::bind(socket) {
+                    let opened = match inherited.at(socket) {
+                        Ok(Some(listener)) => Ok(listener),
+                        Ok(None) => listener::bind(socket),
+                        Err(error) => Err(error),
+                    };
+                    let listener = match opened {
                         Ok(listener) => listener,
                         // Nobody asked for IPv6 on a machine without it.
                         Err(error) if socket.is_ipv6() && wanted.sockets.is_default() => {
@@ -482,28 +508,6 @@ pub fn domain_settings(config: &Config) -> Vec<DomainSettings> {
         ..DomainSettings::new(domain.name.value.clone())
     };
     config.domains.iter().map(settings).collect()
-}
-
-/// Keeps `text` as a revision unless it is the newest already; gives its number.
-async fn note_revision(
-    store: &Store,
-    text: &str,
-    author: &str,
-    reason: &str,
-    at: Timestamp,
-) -> Result<u64> {
-    if let Some(newest) = store.revision(None).await?
-        && newest.text == text.as_bytes()
-    {
-        return Ok(newest.number);
-    }
-    let revision = NewRevision {
-        at,
-        author: author.to_owned(),
-        reason: reason.to_owned(),
-        text: text.as_bytes().to_vec(),
-    };
-    Ok(store.add_revision(revision).await?.into_inner())
 }
 
 /// The key that signs the evidence, made the first time; and whether it is new.

@@ -24,7 +24,8 @@ impl Store {
         self.write(claim).await
     }
 
-    /// The earliest instant at which something may be due, if anything waits.
+    /// The earliest instant at which something may be due, if anything waits or is
+    /// leased: a lease that runs out makes its entry due.
     /// The caller sleeps until then, or until it puts something back itself.
     ///
     /// # Errors
@@ -34,7 +35,10 @@ impl Store {
         self.read(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT min(next_due) FROM destination WHERE waiting > 0 AND frozen IS NULL",
+                    "SELECT min(at) FROM (
+                       SELECT min(next_due) AS at FROM destination
+                         WHERE waiting > 0 AND frozen IS NULL
+                       UNION ALL SELECT min(until) FROM entry WHERE state = 1)",
                 )
                 .and_then(|mut s| s.query_row([], |row| row.get::<_, Option<i64>>(0)))
                 .map(|due| due.map(Timestamp))

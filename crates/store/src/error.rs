@@ -107,6 +107,22 @@ impl StoreError {
         matches!(self, Self::Full(_))
     }
 
+    /// Whether the same can succeed later without anybody doing something to the store.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Io { .. } | Self::Database { .. } => true,
+            Self::InUse { .. }
+            | Self::NewerSchema { .. }
+            | Self::Corrupt { .. }
+            | Self::BodyDamaged { .. }
+            | Self::NotFound(_)
+            | Self::NotLeased { .. }
+            | Self::Duplicate(_)
+            | Self::TooMuch { .. }
+            | Self::Closed => false,
+        }
+    }
+
     /// Turns what SQLite said while doing `what` into one of ours.
     pub(crate) fn sqlite(what: &'static str, error: &rusqlite::Error) -> Self {
         match error.sqlite_error_code() {

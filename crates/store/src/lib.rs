@@ -69,7 +69,9 @@ pub use queue_view::{
     Destination, ENTRIES_NAMED_MAX, EntryRow, EntryState, EntryStateKind, QUEUE_PAGE_MAX,
     QueueFilter, Stats,
 };
-pub use revision::{NewRevision, REVISIONS_PAGE_MAX, RevisionRow};
+pub use revision::{
+    NewRevision, REVISION_FILES_MAX, REVISIONS_PAGE_MAX, RevisionFile, RevisionRow,
+};
 pub use store::Store;
 pub use synced::Synced;
 pub use trace::{MessageRow, TRACE_PAGE_MAX, TraceQuery};

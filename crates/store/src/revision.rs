@@ -1,9 +1,11 @@
 //! Revisions of the configuration.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use mail::Timestamp;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::Store;
+use crate::chain::to_hash;
 use crate::error::StoreError;
 use crate::synced::Synced;
 use crate::transaction::{Tx, instant};
@@ -18,7 +20,18 @@ pub struct NewRevision {
     pub author: String,
     /// Why, in their words.
     pub reason: String,
-    /// The text, with its includes as the configuration keeps them; opaque.
+    /// The text of the configuration file; opaque.
+    pub text: Vec<u8>,
+    /// The other files it reads, each path once; at most [`REVISION_FILES_MAX`].
+    pub files: Vec<RevisionFile>,
+}
+
+/// A file that a configuration reads beside its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RevisionFile {
+    /// Its path; a relative one starts at the folder of the configuration file.
+    pub path: String,
+    /// What it said.
     pub text: Vec<u8>,
 }
 
@@ -35,6 +48,8 @@ pub struct RevisionRow {
     pub reason: String,
     /// The text.
     pub text: Vec<u8>,
+    /// The other files it reads, by path; left out in lists.
+    pub files: Vec<RevisionFile>,
 }
 
 impl Store {
@@ -42,15 +57,27 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`] and [`StoreError::Database`] from the commit.
+    /// [`StoreError::TooMuch`] for too many files; [`StoreError::Full`] and
+    /// [`StoreError::Database`] from the commit.
     pub async fn add_revision(&self, revision: NewRevision) -> Result<Synced<u64>, StoreError> {
+        if revision.files.len() > REVISION_FILES_MAX {
+            return Err(StoreError::TooMuch {
+                what: "files of a configuration",
+                given: revision.files.len() as u64,
+                limit: REVISION_FILES_MAX as u64,
+            });
+        }
         self.write(Act(move |tx: &mut Tx<'_>| {
             tx.execute(
                 "keep a revision",
                 "INSERT INTO revision (at, author, reason, text) VALUES (?1, ?2, ?3, ?4)",
                 (revision.at.0, &revision.author, &revision.reason, &revision.text),
             )?;
-            Ok(tx.connection.last_insert_rowid() as u64)
+            let number = tx.connection.last_insert_rowid();
+            for file in &revision.files {
+                keep_file(tx, number, file)?;
+            }
+            Ok(number as u64)
         }))
         .await
     }
@@ -68,6 +95,13 @@ impl Store {
                      WHERE ?1 IS NULL OR n = ?1 ORDER BY n DESC LIMIT 1",
                 )
                 .and_then(|mut s| s.query_row([number.map(|n| n as i64)], revision_row).optional())
+                .and_then(|found| match found {
+                    Some(row) => {
+                        let files = files(connection, row.number)?;
+                        Ok(Some(RevisionRow { files, ..row }))
+                    }
+                    None => Ok(None),
+                })
                 .map_err(|e| StoreError::sqlite("read a revision", &e))
         })
         .await
@@ -109,8 +143,38 @@ fn revision_row(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
         author: row.get(2)?,
         reason: row.get(3)?,
         text: row.get(4)?,
+        files: Vec::new(),
     })
 }
+
+fn keep_file(tx: &mut Tx<'_>, revision: i64, file: &RevisionFile) -> Result<(), StoreError> {
+    let hash = to_hash(digest(&SHA256, &file.text).as_ref());
+    tx.execute(
+        "keep a file of a revision",
+        "INSERT INTO revision_text (hash, text) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING",
+        (&hash, &file.text),
+    )?;
+    tx.execute(
+        "keep a file of a revision",
+        "INSERT INTO revision_file (revision, path, text)
+         SELECT ?1, ?2, n FROM revision_text WHERE hash = ?3",
+        (revision, &file.path, &hash),
+    )?;
+    Ok(())
+}
+
+/// The files of a revision, by path.
+fn files(connection: &Connection, revision: u64) -> rusqlite::Result<Vec<RevisionFile>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT f.path, t.text FROM revision_file f JOIN revision_text t ON t.n = f.text
+         WHERE f.revision = ?1 ORDER BY f.path",
+    )?;
+    let file = |row: &Row<'_>| Ok(RevisionFile { path: row.get(0)?, text: row.get(1)? });
+    statement.query_map([revision as i64], file)?.collect()
+}
+
+/// The most files of one revision, as many as a configuration may have.
+pub const REVISION_FILES_MAX: usize = 1_000;
 
 /// The most revisions of one page.
 pub const REVISIONS_PAGE_MAX: u32 = 1000;

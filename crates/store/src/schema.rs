@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS, REVISION_FILES];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -148,6 +148,21 @@ CREATE TABLE dkim_key (
     row BLOB NOT NULL,
     private BLOB NOT NULL,
     PRIMARY KEY (domain, selector)
+) WITHOUT ROWID;
+";
+
+/// The files that a configuration includes are part of its revision. Equal texts are kept once.
+const REVISION_FILES: &str = "
+CREATE TABLE revision_text (
+    n INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    text BLOB NOT NULL
+);
+CREATE TABLE revision_file (
+    revision INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    text INTEGER NOT NULL,
+    PRIMARY KEY (revision, path)
 ) WITHOUT ROWID;
 ";
 

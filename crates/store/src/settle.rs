@@ -22,8 +22,13 @@ impl Store {
     /// [`StoreError::NotLeased`] when the lease had expired and the entry is
     /// somebody else's now. [`StoreError::Database`] when the recipients do not
     /// add up. After any error the entry is as it was and comes back when its
-    /// lease expires.
-    pub async fn settle(&self, settle: Settle) -> Result<Synced<Settled>, StoreError> {
+    /// lease expires; where the error [may pass](StoreError::may_pass), the same
+    /// settlement can be given again before that.
+    pub async fn settle(
+        &self,
+        settle: impl Into<Arc<Settle>>,
+    ) -> Result<Synced<Settled>, StoreError> {
+        let settle = settle.into();
         for notice in &settle.notices {
             check(notice)?;
         }
@@ -50,7 +55,7 @@ impl Store {
     }
 }
 
-impl Work for Settle {
+impl Work for Arc<Settle> {
     type Output = Settled;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Settled, StoreError> {

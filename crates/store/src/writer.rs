@@ -190,6 +190,14 @@ impl Writer {
                 Stopped::Batch(error) => error,
                 Stopped::AtJob => StoreError::Closed,
             };
+            let jobs = batch.iter().filter(|w| w.failed.is_none()).count();
+            if error.is_full() && jobs > 1 {
+                // What is small, or gives room back, may still fit without the others.
+                for waiting in batch.iter_mut().filter(|w| w.failed.is_none()) {
+                    self.commit(std::slice::from_mut(waiting));
+                }
+                return;
+            }
             if !error.is_full() {
                 tracing::error!(%error, jobs = batch.len(), "a batch was not committed");
             }

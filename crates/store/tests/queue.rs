@@ -71,6 +71,9 @@ async fn an_expired_lease_gives_the_entry_to_another_and_the_first_cannot_settle
     let store = open(dir.path());
     accept(&store, &["clinic.example"], due()).await;
     let slow = claim_due(&store, NOW).await.remove(0);
+    // Nothing waits, and yet there is something to wake up for.
+    let next = store.next_due().await.unwrap().expect("the end of the lease");
+    assert!(next > NOW && next <= after(600), "{next:?}");
     let fast = claim_due(&store, after(600)).await.remove(0);
     let late = store.settle(Settle::complete(slow.lease, NOW, Ending::Relayed, 1)).await;
     assert!(matches!(late, Err(StoreError::NotLeased { .. })), "{late:?}");

@@ -3,7 +3,7 @@
 mod support;
 
 use mail::Domain;
-use store::{AccountRow, DomainRow, NewRevision, ProbeRow};
+use store::{AccountRow, DomainRow, NewRevision, ProbeRow, RevisionFile};
 use support::*;
 
 fn domain(name: &str) -> Domain {
@@ -47,6 +47,7 @@ async fn revisions_are_numbered_from_one_and_listed_newest_first() {
             author: "ann".to_owned(),
             reason: format!("change {n}"),
             text: vec![n],
+            files: Vec::new(),
         };
         assert_eq!(store.add_revision(revision).await.unwrap().into_inner(), u64::from(n));
     }
@@ -56,6 +57,43 @@ async fn revisions_are_numbered_from_one_and_listed_newest_first() {
     let numbers = |rows: Vec<store::RevisionRow>| rows.iter().map(|r| r.number).collect::<Vec<_>>();
     assert_eq!(numbers(store.revisions(None, 2).await.unwrap()), [3, 2]);
     assert_eq!(numbers(store.revisions(Some(2), 9).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn the_files_of_a_revision_come_back_with_it_and_equal_ones_are_kept_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let file = |path: &str, text: &[u8]| RevisionFile { path: path.into(), text: text.into() };
+    let list = vec![b'x'; 100_000];
+    let first = vec![file("a.conf", b"one"), file("list", &list)];
+    let second = vec![file("a.conf", b"two"), file("/etc/list", &list), file("list", &list)];
+    for (n, files) in [(1, &first), (2, &second), (3, &Vec::new())] {
+        let revision = NewRevision {
+            at: NOW,
+            author: "ann".to_owned(),
+            reason: "a reason".to_owned(),
+            text: b"include *".to_vec(),
+            files: files.clone(),
+        };
+        assert_eq!(store.add_revision(revision).await.unwrap().into_inner(), n);
+    }
+    assert_eq!(store.revision(Some(1)).await.unwrap().unwrap().files, first);
+    let mut sorted = second;
+    sorted.sort();
+    assert_eq!(store.revision(Some(2)).await.unwrap().unwrap().files, sorted);
+    assert_eq!(store.revision(None).await.unwrap().unwrap().files, []);
+    drop(store);
+    let octets = std::fs::metadata(dir.path().join("mailkeep.db")).unwrap().len();
+    assert!(octets < 2 * 100_000 + 200_000, "{octets} octets");
+    let many = NewRevision {
+        at: NOW,
+        author: String::new(),
+        reason: String::new(),
+        text: Vec::new(),
+        files: (0..=store::REVISION_FILES_MAX).map(|n| file(&n.to_string(), b"")).collect(),
+    };
+    let refused = open(dir.path()).add_revision(many).await;
+    assert!(matches!(refused, Err(store::StoreError::TooMuch { .. })));
 }
 
 #[tokio::test]

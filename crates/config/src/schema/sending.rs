@@ -90,7 +90,7 @@ pub static DELIVERY: Context = Context {
             "default-encryption",
             &[values(&[one("level", Kind::OneOf(LEVELS))])],
             Absent::Value("opportunistic"),
-            "The protection demanded of every destination. Rules, Force Encrypt and the destination's own policy can demand more.",
+            "The protection demanded of every destination for which no rule sets `relay-encryption`. A rule may demand less than this, and the checker then warns (C209); Force Encrypt, the message itself and the destination's own policy only ever demand more.",
             "default-encryption required",
         ),
         Directive::new(

@@ -36,7 +36,7 @@ pub(super) fn check(set: &RuleSet, findings: &mut Findings) {
 
 fn sign_in(rule: &Rule, cases: &[Case<'_>], findings: &mut Findings) {
     let in_the_clear = |case: &Case<'_>| {
-        !case.iter().any(|literal| literal.is_positive() && needs_tls(&literal.test.fact))
+        !case.iter().any(|literal| literal.is_positive() && literal.test.fact.is_of_tls())
     };
     for (setting, statement) in settings(rule) {
         let Setting::PlainConnections(SignIn::Mechanisms(mechanisms)) = setting else { continue };
@@ -52,18 +52,6 @@ fn sign_in(rule: &Rule, cases: &[Case<'_>], findings: &mut Findings) {
             );
         }
     }
-}
-
-fn needs_tls(fact: &Fact) -> bool {
-    matches!(
-        fact,
-        Fact::Tls
-            | Fact::TlsVersion
-            | Fact::TlsCipher
-            | Fact::ClientCertificate
-            | Fact::CertificateSubject
-            | Fact::CertificateFingerprint
-    )
 }
 
 /// A rule that accepts mail for other servers and asks nothing that a stranger could

@@ -49,7 +49,7 @@ pub struct Global {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server (with no configuration file: a safe local demo)
-    Serve(crate::demo::Options),
+    Serve(serve::Options),
     /// Start the demo, play its stories with real bytes, stay up until Ctrl-C
     Demo(demo::Options),
     /// Check, format, show, compare, apply and take back configurations

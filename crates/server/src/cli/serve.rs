@@ -4,21 +4,38 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use config::model::{LogFormat, LogLevel};
 use delivery::Egress;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{CONFIG_DEFAULT, Global};
+use crate::admin;
 use crate::control::{self, exit, socket};
 use crate::demo;
+use crate::revision::{self, Texts};
 use crate::server::{Launch, Server};
 
+/// `serve`
+#[derive(Args)]
+pub struct Options {
+    /// Refuse to start on a configuration file with errors, in place of starting on the last
+    /// good revision
+    #[arg(long)]
+    strict_config: bool,
+    #[command(flatten)]
+    demo: demo::Options,
+}
+
+/// Where the store is looked for when the configuration is too broken to say.
+const DATA_DEFAULT: &str = "/var/lib/mailkeep";
+
 /// Runs the server until it is told to stop.
-pub fn run(global: &Global, demo: &demo::Options) -> u8 {
+pub fn run(global: &Global, options: &Options) -> u8 {
     let file = match config_file(global) {
         Ok(Some(file)) => file,
-        Ok(None) => return super::demo::serve(global, demo),
+        Ok(None) => return super::demo::serve(global, &options.demo),
         Err(error) => {
             eprintln!("{error:#}");
             return exit::NO_INPUT;
@@ -29,24 +46,77 @@ pub fn run(global: &Global, demo: &demo::Options) -> u8 {
     if !findings.is_empty() {
         eprintln!("{findings}");
     }
-    let Some(config) = outcome.config else {
-        eprintln!("{} was not used; nothing was started.", file.display());
-        return exit::CONFIGURATION;
-    };
-    log(*config.log.format, *config.log.level);
-    let data = global.data.clone().unwrap_or_else(|| config.data.value.clone());
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("{} cannot be read: {error}", file.display());
-            return exit::NO_INPUT;
+    let launch = match (outcome.config.clone(), Texts::of(&file, &outcome.sources)) {
+        (Some(config), Some(texts)) => {
+            let data = global.data.clone().unwrap_or_else(|| config.data.value.clone());
+            Launch {
+                file: Some(file),
+                config,
+                texts,
+                instead: None,
+                data,
+                egress: Egress::Anywhere,
+            }
         }
+        (None, _) | (_, None) if options.strict_config => {
+            eprintln!("{} was not used; nothing was started.", file.display());
+            return exit::CONFIGURATION;
+        }
+        (None, _) | (_, None) => match earlier(global, &file, &outcome) {
+            Some(launch) => launch,
+            None => {
+                eprintln!("{} was not used; nothing was started.", file.display());
+                return exit::CONFIGURATION;
+            }
+        },
     };
-    let launch = Launch { file: Some(file), config, text, data, egress: Egress::Anywhere };
+    log(*launch.config.log.format, *launch.config.log.level);
+    if launch.instead.is_some() {
+        tracing::error!(
+            "{} HAS ERRORS AND IS NOT USED: the server runs on the last good revision; \
+             see \"mailkeep config check\"",
+            launch.file.as_deref().unwrap_or(Path::new("the configuration file")).display()
+        );
+    }
     blocking(async move {
         let server = Server::start(launch).await?;
         attend(server).await
     })
+}
+
+/// The last revision of the history that is a configuration today, to be started in place of a
+/// file with errors; `None` where there is none.
+fn earlier(global: &Global, file: &Path, outcome: &config::Outcome) -> Option<Launch> {
+    let data = global
+        .data
+        .clone()
+        .or_else(|| Some(folder(file).join(admin::written(outcome, file, "data")?)))
+        .unwrap_or_else(|| PathBuf::from(DATA_DEFAULT));
+    if !data.is_dir() {
+        return None;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let found = runtime.block_on(async {
+        let store = admin::open_store(data.clone()).await?;
+        revision::last_good(&store, file).await
+    });
+    let (number, texts, earlier) = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => return None,
+        Err(error) => {
+            eprintln!("The history of the configuration cannot be read: {error:#}");
+            return None;
+        }
+    };
+    eprintln!(
+        "{} was not used. The server starts on revision v{number} in its place; \
+         serve --strict-config would refuse.",
+        file.display()
+    );
+    let instead = Some(outcome.render());
+    let file = Some(file.to_owned());
+    let egress = Egress::Anywhere;
+    Some(Launch { file, config: earlier.config?, texts, instead, data, egress })
 }
 
 /// The configuration file that the options name, or the default one if it is there.

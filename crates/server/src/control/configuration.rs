@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use anyhow::Context;
-use evidence::{ConfigChanged, Digest, Event};
+use evidence::{ConfigChanged, Event};
 use mail::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::NewRevision;
 
 use super::columns::time;
 use super::{Answer, exit, running};
 use crate::admin::Admin;
+use crate::revision::Texts;
 
 /// What can be done with the configuration of a server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +21,13 @@ pub enum Request {
     Apply {
         /// The whole text.
         text: String,
+        /// Why.
+        reason: String,
+    },
+    /// Runs on an earlier revision again, as a new one, and writes its files.
+    Rollback {
+        /// Its number.
+        number: u64,
         /// Why.
         reason: String,
     },
@@ -44,6 +51,7 @@ const LIST_MAX: u32 = 200;
 pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     match request {
         Request::Apply { text, reason } => apply(admin, &text, &reason).await,
+        Request::Rollback { number, reason } => rollback(admin, number, &reason).await,
         Request::History => history(admin).await,
         Request::Revision { number } => revision(admin, number).await,
     }
@@ -74,74 +82,93 @@ pub async fn reload(admin: &Admin) -> anyhow::Result<Answer> {
 /// Checks the text as it would stand in the file, runs on it, and only then writes it.
 /// Without a server it is kept for the next start.
 async fn apply(admin: &Admin, text: &str, reason: &str) -> anyhow::Result<Answer> {
-    let Some(file) = admin.file() else {
-        return Ok(Answer::failure(exit::USAGE, "The demo has no configuration file to change."));
-    };
+    let Some(file) = admin.file() else { return Ok(no_file()) };
     let outcome = config::read(file, text, &config::Disk::default());
+    let texts = Texts::of(file, &outcome.sources);
+    put_in_force(admin, file, outcome, texts, reason).await
+}
+
+/// The same with the texts of a revision, included files and all.
+async fn rollback(admin: &Admin, number: u64, reason: &str) -> anyhow::Result<Answer> {
+    let Some(file) = admin.file() else { return Ok(no_file()) };
+    let Some(row) = admin.store().revision(Some(number)).await? else {
+        return Ok(no_revision(Some(number)));
+    };
+    let texts = Texts::of_revision(row)?;
+    let outcome = texts.read(file);
+    put_in_force(admin, file, outcome, Some(texts), reason).await
+}
+
+async fn put_in_force(
+    admin: &Admin,
+    file: &Path,
+    outcome: config::Outcome,
+    texts: Option<Texts>,
+    reason: &str,
+) -> anyhow::Result<Answer> {
     let findings = outcome.render();
     let mut json = outcome.to_json();
     json["schema"] = json!("mailkeep.apply/1");
     json["running"] = json!(admin.server().is_some());
-    let Some(config) = outcome.config else {
+    let (Some(config), Some(texts)) = (outcome.config, texts) else {
         let text = format!("{findings}\nNothing was changed.");
         return Ok(Answer::new(text, json).with_exit(exit::CONFIGURATION));
     };
     let (revision, done) = match admin.server() {
-        Some(server) => match server.apply(config, text, admin.by(), reason).await {
+        Some(server) => match server.apply(config, &texts, admin.by(), reason).await {
             Ok(revision) => (revision, "is in force"),
             Err(error) => {
                 let text = format!("{error:#}\nNothing was changed; the server runs on as before.");
                 return Ok(Answer::failure(exit::CONFIGURATION, text));
             }
         },
-        None => (keep(admin, text, reason).await?, "is in force once the server starts"),
+        None => (keep(admin, &texts, reason).await?, "is in force once the server starts"),
     };
-    replace(file, text).with_context(|| {
-        format!("revision {revision} {done}, but {} was not written", file.display())
-    })?;
+    let aside = texts
+        .write(file)
+        .with_context(|| format!("revision {revision} {done}, but not all files were written"))?;
     json["revision"] = json!(revision);
-    Ok(Answer::new(format!("{findings}Revision {revision} {done}."), json))
+    json["set_aside"] = json!(aside);
+    let mut text = format!("{findings}Revision {revision} {done}.");
+    for path in &aside {
+        text.push_str(&format!(
+            "\n{} is no part of it and now has another name beside the old one.",
+            path.display()
+        ));
+    }
+    Ok(Answer::new(text, json))
 }
 
-/// Keeps `text` as the newest revision, with its evidence.
-async fn keep(admin: &Admin, text: &str, reason: &str) -> anyhow::Result<u64> {
+fn no_file() -> Answer {
+    Answer::failure(exit::USAGE, "The demo has no configuration file to change.")
+}
+
+fn no_revision(number: Option<u64>) -> Answer {
+    let which = number.map_or_else(|| "revision".to_owned(), |n| format!("revision v{n}"));
+    let text = format!("There is no {which}; see \"mailkeep config history\".");
+    Answer::failure(exit::NO_INPUT, text)
+}
+
+/// Keeps the texts as the newest revision, with its evidence.
+async fn keep(admin: &Admin, texts: &Texts, reason: &str) -> anyhow::Result<u64> {
     let store = admin.store();
     if let Some(newest) = store.revision(None).await?
-        && newest.text == text.as_bytes()
+        && texts.are(&newest)
     {
         return Ok(newest.number);
     }
-    let (author, reason) = (admin.by().to_owned(), reason.to_owned());
-    let text = text.as_bytes().to_vec();
-    let sha256 = Digest::of(&text);
-    let at = Timestamp::now();
-    let new = NewRevision { at, author: author.clone(), reason: reason.clone(), text };
-    let revision = store.add_revision(new).await?.into_inner();
-    let changed = ConfigChanged { revision, author, reason, sha256 };
+    let revision = texts.keep(store, admin.by(), reason, Timestamp::now()).await?;
+    let changed = ConfigChanged {
+        revision,
+        author: admin.by().to_owned(),
+        reason: reason.to_owned(),
+        sha256: texts.digest(),
+    };
     let evidence = admin.evidence(None, Event::ConfigChanged(changed));
     if !evidence.is_empty() {
         store.append_evidence(evidence).await?.into_inner();
     }
     Ok(revision)
-}
-
-/// Puts `text` into `file`, whole or not at all, with its permissions kept.
-///
-/// # Errors
-///
-/// The system's; the file is then as it was.
-pub fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = file.with_file_name(name);
-    let mut new = std::fs::File::create(&beside)?;
-    if let Ok(old) = std::fs::metadata(file) {
-        new.set_permissions(old.permissions())?;
-    }
-    new.write_all(text.as_bytes())?;
-    new.sync_all()?;
-    std::fs::rename(&beside, file)
 }
 
 async fn history(admin: &Admin) -> anyhow::Result<Answer> {
@@ -167,12 +194,12 @@ async fn history(admin: &Admin) -> anyhow::Result<Answer> {
 async fn revision(admin: &Admin, number: Option<u64>) -> anyhow::Result<Answer> {
     let number = number.or_else(|| admin.server().map(|server| server.snapshot().revision));
     let Some(row) = admin.store().revision(number).await? else {
-        let which = number.map_or_else(|| "revision".to_owned(), |n| format!("revision v{n}"));
-        let text = format!("There is no {which}; see \"mailkeep config history\".");
-        return Ok(Answer::failure(exit::NO_INPUT, text));
+        return Ok(no_revision(number));
     };
-    let text = String::from_utf8(row.text).context("the revision is no text")?;
-    let json = json!({ "schema": "mailkeep.revision/1", "number": row.number,
-        "at": row.at.to_rfc3339(), "author": row.author, "reason": row.reason, "text": text });
-    Ok(Answer::new(text, json))
+    let mut json = json!({ "schema": "mailkeep.revision/1", "number": row.number,
+        "at": row.at.to_rfc3339(), "author": row.author, "reason": row.reason });
+    let texts = Texts::of_revision(row)?;
+    json["text"] = json!(texts.root);
+    json["files"] = json!(texts.files);
+    Ok(Answer::new(texts.root, json))
 }

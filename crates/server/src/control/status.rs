@@ -44,6 +44,7 @@ pub async fn answer(admin: &Admin) -> anyhow::Result<Answer> {
         "running": admin.server().is_some(),
         "pid": admin.server().map(|_| std::process::id()),
         "revision": admin.server().map(|server| server.snapshot().revision),
+        "instead_of_file": admin.server().and_then(|server| server.instead()),
         "listeners": listeners,
         "queue": { "waiting": stats.waiting, "leased": stats.leased, "held": stats.held,
             "oldest_seconds": oldest.map(|oldest| oldest.as_secs()) },
@@ -65,6 +66,13 @@ fn running_lines(server: &Server, lines: &mut Vec<String>, listeners: &mut Vec<V
         "{} has been running for {up}, on configuration v{}",
         *snapshot.config.hostname, snapshot.revision
     ));
+    if server.instead().is_some() {
+        lines.push(format!(
+            "Warning: the configuration file has errors and is not used. v{} serves in its place; \
+             see \"mailkeep config check\", mend the file, then \"mailkeep reload\".",
+            snapshot.revision
+        ));
+    }
     for site in server.sites() {
         let tls = match (&site.tls, site.is_implicit()) {
             (None, _) => "no TLS",

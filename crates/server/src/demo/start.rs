@@ -1,5 +1,6 @@
 //! Starting the demo: partners, files, the server, and its one person.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use super::{Place, Ports, configuration, witness};
 use crate::admin::Admin;
 use crate::control::accounts::{Request as AccountRequest, Typed};
 use crate::control::{self, Request, exit};
+use crate::revision::Texts;
 use crate::server::{Launch, Server};
 
 /// The demo's person, who signs in, sends and receives.
@@ -45,8 +47,10 @@ impl Demo {
         write_public(&place.configuration(), &text)?;
         let outcome = config::load(&place.configuration());
         let Some(config) = outcome.config else { bail!("{}", outcome.render()) };
+        let texts = Texts { root: text, files: BTreeMap::new() };
         let data = place.folder().to_owned();
-        let launch = Launch { file: None, config, text, data, egress: Egress::LoopbackOnly };
+        let launch =
+            Launch { file: None, config, texts, instead: None, data, egress: Egress::LoopbackOnly };
         let server = Server::start(launch).await.map_err(|error| with_way_out(&error))?;
         let new_password = make_person(&server, place).await?;
         let witness = witness::start(place, world)?;

@@ -1,6 +1,7 @@
 //! One attempt at one entry, from its record to its settlement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use delivery::{Approach, Attempt, Cause, Job, Outcome, Route};
@@ -9,14 +10,22 @@ use mail::{Domain, Envelope, ReversePath, Status, Timestamp};
 use queue::{DoubleBounce, QueuedRecipient, Subject, Trouble, transition};
 use rules::settings::Settings;
 use rules::{RecipientFacts, Stage};
+use store::Settle;
 
 use super::content::{Outgoing, outgoing};
-use super::{Work, report, route, schedule};
+use super::{Work, lease_end, report, route, schedule};
 use crate::message::Way;
 use crate::metrics::Metrics;
 use crate::notices;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
+
+/// The first wait before a settlement that could not be written is tried again; it doubles.
+const SETTLE_AGAIN_MIN: Duration = Duration::from_millis(500);
+/// The longest such wait.
+const SETTLE_AGAIN_MAX: Duration = Duration::from_secs(15);
+/// When an entry whose attempt could not even begin comes back.
+const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// Recipients of an entry that go the same way under the same settings.
 struct Part {
@@ -39,7 +48,8 @@ pub(super) struct Tried {
 ///
 /// # Errors
 ///
-/// When the store fails: the lease then runs out and the entry is tried again.
+/// When the store fails: the entry then comes back, soon where nothing was attempted, and
+/// when its lease has run out where the outcome could not be written for so long.
 pub(super) async fn run(server: &Arc<Server>, work: Work) -> Result<()> {
     let snapshot = server.snapshot();
     let recipients = queue::decode(&work.recipients)?;
@@ -53,7 +63,15 @@ pub(super) async fn run(server: &Arc<Server>, work: Work) -> Result<()> {
             let trouble = Trouble::new(refused.status, reason, refused.text.clone());
             (vec![queue::Outcome::Permanent(trouble); recipients.len()], Vec::new())
         }
-        None => attempt(server, &snapshot, &work, &way, &recipients).await?,
+        None => match attempt(server, &snapshot, &work, &way, &recipients).await {
+            Ok(found) => found,
+            Err(error) => {
+                let soon = Timestamp::now().plus(AGAIN_AFTER_FAILURE);
+                let shortened = server.store.renew(&work.lease, soon).await;
+                shortened.context("its lease stands")?.into_inner();
+                return Err(error);
+            }
+        },
     };
     settle(server, &snapshot, work, &recipients, &outcomes, &tried).await
 }
@@ -66,7 +84,7 @@ async fn attempt(
     recipients: &[QueuedRecipient],
 ) -> Result<(Vec<queue::Outcome>, Vec<Tried>)> {
     let Outgoing { content, signed } = outgoing(server, snapshot, work, way).await?;
-    let untried = queue::Outcome::NotTried { again_after: std::time::Duration::ZERO };
+    let untried = queue::Outcome::NotTried { again_after: Duration::ZERO };
     let mut outcomes = vec![untried; recipients.len()];
     let mut tried = Vec::new();
     let now = Timestamp::now();
@@ -237,7 +255,7 @@ fn told(trouble: &delivery::Trouble, attempt: &Attempt, domain: &Domain) -> Trou
         subject,
         host: trouble.host.clone(),
         reply: trouble.reply.as_ref().map(ToString::to_string),
-        retry_after: trouble.retry_after_ms.map(std::time::Duration::from_millis),
+        retry_after: trouble.retry_after_ms.map(Duration::from_millis),
         ..Trouble::new(trouble.status, reason, trouble.text.clone())
     }
 }
@@ -295,10 +313,30 @@ async fn settle(
         Metrics::count(&server.metrics.ended, ended.ending.word());
     }
     let notified = !notices.is_empty();
-    let settle = queue::settle(work.lease, &followed, at, evidence, notices)?;
-    let _settled = server.store.settle(settle).await?;
+    let settle = Arc::new(queue::settle(work.lease, &followed, at, evidence, notices)?);
+    written(server, &settle, at).await?;
     if notified || !followed.remaining.is_empty() {
         server.dispatcher.wake();
     }
     Ok(())
+}
+
+/// Writes a settlement, again and again while the disk is full or refuses: the attempt was
+/// made, and forgetting it would send the message twice.
+async fn written(server: &Server, settle: &Arc<Settle>, at: Timestamp) -> Result<()> {
+    let stopping = server.stopping();
+    let mut pause = SETTLE_AGAIN_MIN;
+    loop {
+        let error = match server.store.settle(Arc::clone(settle)).await {
+            Ok(_settled) => return Ok(()),
+            Err(error) => error,
+        };
+        let until = Timestamp::now().plus(pause);
+        if !error.may_pass() || *stopping.borrow() || until >= lease_end(at) {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, "what became of an attempt cannot be written; trying again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(SETTLE_AGAIN_MAX);
+    }
 }

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::text::Text;
 use crate::cli::Global;
-use crate::control::{Answer, configuration, exit};
+use crate::control::{Answer, exit};
+use crate::revision;
 
 /// `config check`
 #[derive(Args)]
@@ -130,7 +131,7 @@ pub fn form(global: &Global, options: &FormOptions) -> Result<Answer, Answer> {
     if same {
         return Ok(Answer::new(format!("{} was in canonical form already.", text.name), json));
     }
-    configuration::replace(&text.path, &formed).map_err(|error| {
+    revision::replace(&text.path, &formed).map_err(|error| {
         Answer::failure(exit::FAILED, format!("{} was not written: {error}", text.name))
     })?;
     Ok(Answer::new(format!("{} is in canonical form now.", text.name), json))

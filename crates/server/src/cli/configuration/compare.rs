@@ -1,5 +1,7 @@
 //! `config diff`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use config::diff::{Change, ChangeKind, statements, unified};
 use serde_json::{Value, json};
@@ -27,8 +29,8 @@ pub struct Options {
 /// Compares two texts: by statement for people, by line for reviewers.
 pub fn compare(global: &Global, options: &Options) -> Result<Answer, Answer> {
     let (old, new) = texts(global, options)?;
-    let changes = statements(&old.content, &new.content);
-    let lines = unified(&old.content, &new.content, &old.name, &new.name);
+    let changes = changes(&old, &new);
+    let lines = lines(&old, &new);
     let json = json!({
         "schema": "mailkeep.config-diff/1",
         "old": old.name,
@@ -41,6 +43,31 @@ pub fn compare(global: &Global, options: &Options) -> Result<Answer, Answer> {
         return Ok(Answer::new(format!("{} and {} are the same.", old.name, new.name), json));
     }
     Ok(Answer::new(format!("{}\n{lines}", summary(&changes)), json))
+}
+
+/// The statements that differ, those of the files that both read among them.
+pub fn changes(old: &Text, new: &Text) -> Vec<Change> {
+    let mut all = statements(&old.content, &new.content);
+    for path in paths(old, new) {
+        let text = |of: &Text| of.files.get(path).cloned().unwrap_or_default();
+        all.extend(statements(&text(old), &text(new)));
+    }
+    all
+}
+
+/// The same by line.
+fn lines(old: &Text, new: &Text) -> String {
+    let mut all = unified(&old.content, &new.content, &old.name, &new.name);
+    for path in paths(old, new) {
+        let text = |of: &Text| of.files.get(path).cloned().unwrap_or_default();
+        let name = |of: &Text| format!("{} {path}", of.name);
+        all.push_str(&unified(&text(old), &text(new), &name(old), &name(new)));
+    }
+    all
+}
+
+fn paths<'a>(old: &'a Text, new: &'a Text) -> BTreeSet<&'a String> {
+    old.files.keys().chain(new.files.keys()).collect()
 }
 
 /// The statements that differ, one a line.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::compare::summary;
+use super::compare::{self, summary};
 use super::text::{Text, revision_number};
 use crate::cli::{Global, ask};
 use crate::control::{Answer, Request, configuration, exit};
@@ -35,7 +35,8 @@ pub fn apply(global: &Global, options: &Apply) -> Result<Answer, Answer> {
         Some(file) => Text::read(file)?,
         None => Text::read(&super::file(global)?)?,
     };
-    Ok(put_in_force(global, new.content, options.reason.clone()))
+    let (text, reason) = (new.content.clone(), options.reason.clone());
+    Ok(put_in_force(global, &new, configuration::Request::Apply { text, reason }))
 }
 
 /// Every revision, newest first.
@@ -43,7 +44,8 @@ pub fn history(global: &Global) -> Answer {
     ask::answer(global, &Request::Config(configuration::Request::History))
 }
 
-/// Puts an earlier revision in force again, as a new one: the history only grows.
+/// Puts an earlier revision in force again, with the files it included, as a new one: the
+/// history only grows.
 pub fn rollback(global: &Global, options: &Rollback) -> Result<Answer, Answer> {
     let Some(number) = revision_number(&options.revision) else {
         let text = format!("\"{}\" is no revision; they look like v40.", options.revision);
@@ -51,13 +53,13 @@ pub fn rollback(global: &Global, options: &Rollback) -> Result<Answer, Answer> {
     };
     let old = Text::revision(global, Some(number))?;
     let reason = format!("back to {}: {}", old.name, options.reason);
-    Ok(put_in_force(global, old.content, reason))
+    let request = configuration::Request::Rollback { number, reason };
+    Ok(put_in_force(global, &old, request))
 }
 
-fn put_in_force(global: &Global, text: String, reason: String) -> Answer {
+fn put_in_force(global: &Global, new: &Text, request: configuration::Request) -> Answer {
     let before = Text::in_force(global).ok().flatten();
-    let changes = before.map(|before| config::diff::statements(&before.content, &text));
-    let request = configuration::Request::Apply { text, reason };
+    let changes = before.map(|before| compare::changes(&before, new));
     let mut answer = ask::answer(global, &Request::Config(request));
     if answer.exit == exit::FINE
         && let Some(changes) = changes

@@ -1,10 +1,12 @@
 //! Texts a command is about: a file, standard input, a revision.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Global, ask};
 use crate::control::{Answer, Request, configuration, exit};
+use crate::revision::Texts;
 
 /// A configuration text and what people call it.
 pub struct Text {
@@ -14,6 +16,8 @@ pub struct Text {
     pub path: PathBuf,
     /// What it says.
     pub content: String,
+    /// The files it reads beside its own, by path, as far as they can be read.
+    pub files: BTreeMap<String, String>,
 }
 
 impl Text {
@@ -42,7 +46,9 @@ impl Text {
         let text = String::from_utf8(octets)
             .map_err(|_| Answer::failure(exit::FOUND, format!("{name} is not UTF-8.")))?;
         let path = if standard { PathBuf::from("stdin.conf") } else { path.to_owned() };
-        Ok(Self { name, path, content: text })
+        let read = config::read(&path, &text, &config::Disk { text_only: true });
+        let files = Texts::of(&path, &read.sources).map(|texts| texts.files).unwrap_or_default();
+        Ok(Self { name, path, content: text, files })
     }
 
     /// What a running server runs on; `None` when none runs.
@@ -66,7 +72,11 @@ impl Text {
         }
         let path = super::file(global).unwrap_or_else(|_| PathBuf::from("mailkeep.conf"));
         let number = answer.json["number"].as_u64().unwrap_or_default();
-        Ok(Self { name: format!("v{number}"), path, content: answer.text })
+        let files = answer.json["files"].as_object().into_iter().flatten();
+        let files =
+            files.map(|(path, text)| (path.clone(), text.as_str().unwrap_or_default().to_owned()));
+        let files = files.collect();
+        Ok(Self { name: format!("v{number}"), path, content: answer.text, files })
     }
 }
 
