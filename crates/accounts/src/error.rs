@@ -3,7 +3,7 @@
 use mail::{Address, Domain};
 use store::StoreError;
 
-use crate::password::{PASSWORD_MAX_OCTETS, PASSWORD_MIN_CHARS};
+use crate::password::{APP_PASSWORDS_MAX, PASSWORD_MAX_OCTETS};
 
 /// Why something about a domain, an account or a password was not done.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +41,8 @@ pub enum AccountError {
     #[error("{0} is an address literal, not a domain")]
     Literal(Domain),
     /// A new password is too short.
-    #[error("a password needs at least {PASSWORD_MIN_CHARS} characters")]
-    PasswordShort,
+    #[error("a password needs at least {0} characters")]
+    PasswordShort(usize),
     /// A password is longer than is read.
     #[error("a password has at most {PASSWORD_MAX_OCTETS} octets")]
     PasswordLong,
@@ -52,6 +52,27 @@ pub enum AccountError {
     /// A new password is the address, or its first part, once or repeated.
     #[error("a password must not be made of the address")]
     PasswordIsAddress,
+    /// A new password is one that many have, or that was stolen somewhere.
+    #[error("this password is known from breaches; choose another")]
+    PasswordBreached,
+    /// A new password was the account's before.
+    #[error("this password was used before; choose a new one")]
+    PasswordReused,
+    /// The list of breached passwords cannot be read.
+    #[error("the list of breached passwords cannot be read")]
+    BreachedList(#[source] std::io::Error),
+    /// An app password cannot be made.
+    #[error("an app password cannot be made: {0}")]
+    AppPassword(&'static str),
+    /// The account has as many app passwords as it can.
+    #[error("an account can have {APP_PASSWORDS_MAX} app passwords; revoke one first")]
+    AppPasswords,
+    /// There is no app password of that id.
+    #[error("there is no app password {0}")]
+    NoAppPassword(String),
+    /// A certificate's fingerprint is not one, or another account's.
+    #[error("{0}")]
+    Certificate(String),
     /// A password hash is not an Argon2id hash within our limits.
     #[error("not a usable Argon2id hash: {0}")]
     Hash(String),

@@ -15,10 +15,13 @@ pub mod failures;
 pub mod password;
 pub mod sasl;
 pub mod security;
+pub mod settings;
 pub mod sign_in;
+pub mod token;
 
 pub use directory::{Account, Directory, DomainSettings, Entry, Kind, Recipients, Resolution};
 pub use error::AccountError;
 pub use failures::{Failures, Gate};
-pub use password::{Cost, Password, PasswordHash, Verifier};
+pub use password::{Cost, Kept, Password, PasswordHash, Policy, Verifier};
+pub use settings::{Certificates, SignInSettings};
 pub use sign_in::{Authenticated, SignIn};

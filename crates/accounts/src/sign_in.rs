@@ -1,7 +1,10 @@
 //! Who signs in: the judge of SASL's questions, and the proof it gives.
 
+pub mod choose;
+mod offer;
+
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use mail::{Address, Timestamp};
@@ -9,8 +12,10 @@ use mail::{Address, Timestamp};
 use crate::AccountError;
 use crate::directory::{Account, Directory};
 use crate::failures::{Failures, Gate};
-use crate::password::Verifier;
-use crate::sasl::{Credentials, Failure, Finding, Question};
+use crate::password::{Password, ScramKeys, Service, Verifier, find_app_password};
+use crate::sasl::{ClientCertificate, Credentials, Failure, Finding, Proved, Question};
+use crate::settings::{Certificates, SignInSettings};
+use crate::token::{Token, TokenRefusal};
 
 /// An account that proved itself. Only [`SignIn`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,7 @@ pub struct SignIn {
     directory: Arc<Directory>,
     verifier: Verifier,
     failures: Mutex<Failures>,
+    settings: RwLock<Arc<SignInSettings>>,
 }
 
 /// A judged sign-in.
@@ -50,44 +56,69 @@ pub struct Judged {
     pub delay: Duration,
 }
 
+/// What proved an account, as far as more depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The account's own password.
+    Password,
+    /// An app password, a token or a certificate: a second factor is no matter of theirs.
+    Other,
+}
+
 impl SignIn {
-    /// A judge over `directory`.
+    /// A judge over `directory`, with the default settings.
     pub fn new(directory: Arc<Directory>, verifier: Verifier, failures: Failures) -> Self {
-        Self { directory, verifier, failures: Mutex::new(failures) }
+        let settings = RwLock::new(Arc::new(SignInSettings::default()));
+        Self { directory, verifier, failures: Mutex::new(failures), settings }
     }
 
-    /// Answers an exchange's question for a client at `ip`.
+    /// Judges by `settings` from now on.
+    pub fn configure(&self, settings: SignInSettings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// What it judges by.
+    pub fn settings(&self) -> Arc<SignInSettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Answers an exchange's question for a client at `ip` that wants to send mail.
     ///
     /// A client that is locked out is refused unchecked ([`Failure::LockedOut`]). An account
     /// that does not exist, one that is disabled and a wrong password take the same work.
     pub async fn judge(&self, question: Question, ip: IpAddr, now: Timestamp) -> Judged {
-        match question {
-            Question::Password(credentials) => self.judge_password(credentials, ip, now).await,
-        }
-    }
-
-    async fn judge_password(&self, given: Credentials, ip: IpAddr, now: Timestamp) -> Judged {
-        let Credentials { user, act_as, password } = given;
+        let user = named(&question);
         let gate = self.failures().gate(ip, &user, now);
         if let Gate::Locked(_) = gate {
             let finding = Finding::Refused(Failure::LockedOut);
             return Judged { finding, user, delay: Duration::ZERO };
         }
-        let account = self.directory.sign_in_account(&user);
-        let hash = account.as_ref().and_then(|account| account.credentials.password.clone());
-        let right = self.verifier.verify(hash, password).await;
-        let result = match (right, account) {
-            (Err(error), _) => {
-                report(&error);
-                Err(Failure::Unavailable)
+        let result = match question {
+            // Keys are no outcome: nothing is counted before the proof.
+            Question::Scram { user, hash } => {
+                let account = self.directory.sign_in_account(&user);
+                let kept =
+                    account.as_ref().and_then(|account| account.credentials.keys.scram(hash));
+                let nobody = || ScramKeys::of_nobody(hash, self.directory.secret(), &user);
+                let keys = kept.cloned().unwrap_or_else(nobody);
+                return Judged { finding: Finding::Scram(keys), user, delay: Duration::ZERO };
             }
-            (Ok(_), None) => Err(Failure::UnknownUser),
-            (Ok(false), Some(_)) => Err(Failure::WrongPassword),
-            (Ok(true), Some(account)) if account.disabled => Err(Failure::Disabled),
-            (Ok(true), Some(account)) if !acts_as_itself(act_as.as_deref(), &account) => {
-                Err(Failure::ActAs)
+            Question::Cram { user } => {
+                let key = self.directory.sign_in_account(&user);
+                let key = key.and_then(|account| account.credentials.keys.cram_md5.clone());
+                return Judged { finding: Finding::Cram(key), user, delay: Duration::ZERO };
             }
-            (Ok(true), Some(account)) => Ok(Authenticated { account }),
+            Question::Digest { user } => {
+                let key = self.directory.sign_in_account(&user);
+                let key = key.and_then(|account| account.credentials.keys.digest_md5.clone());
+                return Judged { finding: Finding::Digest(key), user, delay: Duration::ZERO };
+            }
+            Question::Password(given) => self.judge_password(given, ip, now).await,
+            Question::Proved(proved) => self.judge_proved(&proved, now),
+            Question::Token { user, token } => self.judge_token(user.as_deref(), &token, now).await,
+            Question::Certificate { certificate, act_as } => {
+                self.judge_certificate(&certificate, act_as.as_deref(), now)
+            }
         };
         let mut failures = self.failures();
         let (finding, gate) = match result {
@@ -107,6 +138,152 @@ impl SignIn {
         Judged { finding, user, delay }
     }
 
+    async fn judge_password(
+        &self,
+        given: Credentials,
+        ip: IpAddr,
+        now: Timestamp,
+    ) -> Result<Authenticated, Failure> {
+        let Credentials { user, act_as, password } = given;
+        let account = self.directory.sign_in_account(&user);
+        if let Some(account) = &account
+            && let Some(app) = find_app_password(&account.credentials.app_passwords, &password)
+        {
+            if !app.holds(Service::Smtp, ip, now) {
+                return Err(Failure::AppPasswordScope);
+            }
+            return self.admit(account, act_as.as_deref(), By::Other, now);
+        }
+        let hash = account.as_ref().and_then(|account| account.credentials.password.clone());
+        let right = self.verifier.verify(hash, password.clone()).await;
+        match (right, account) {
+            (Err(error), _) => {
+                report(&error);
+                Err(Failure::Unavailable)
+            }
+            (Ok(_), None) => Err(Failure::UnknownUser),
+            (Ok(false), Some(_)) => Err(Failure::WrongPassword),
+            (Ok(true), Some(account)) => {
+                let admitted = self.admit(&account, act_as.as_deref(), By::Password, now)?;
+                self.renew(&account, password).await;
+                Ok(admitted)
+            }
+        }
+    }
+
+    fn judge_proved(&self, proved: &Proved, now: Timestamp) -> Result<Authenticated, Failure> {
+        let account = self.directory.sign_in_account(&proved.user);
+        match (proved.refused, account) {
+            (_, None) => Err(Failure::UnknownUser),
+            (Some(failure), Some(_)) => Err(failure),
+            // Taken away or changed while the client thought: its proof was of another state.
+            (None, Some(account)) if !account.credentials.keys.has(proved.by) => {
+                Err(Failure::WrongPassword)
+            }
+            (None, Some(account)) => {
+                self.admit(&account, proved.act_as.as_deref(), By::Password, now)
+            }
+        }
+    }
+
+    async fn judge_token(
+        &self,
+        user: Option<&str>,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Authenticated, Failure> {
+        let settings = self.settings();
+        let tokens = settings.tokens.as_ref().ok_or(Failure::Mechanism)?;
+        let identity = match tokens.judge(token, now).await {
+            Ok(identity) => identity,
+            Err(refusal @ TokenRefusal::Keys(_)) => {
+                tracing::warn!(%refusal, "a token could not be checked");
+                return Err(Failure::Unavailable);
+            }
+            Err(refusal) => {
+                tracing::info!(user, %refusal, "a token opens nothing");
+                return Err(Failure::BadToken);
+            }
+        };
+        let account = self.directory.sign_in_account(&identity).ok_or(Failure::UnknownUser)?;
+        self.admit(&account, user, By::Other, now)
+    }
+
+    fn judge_certificate(
+        &self,
+        certificate: &ClientCertificate,
+        act_as: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Authenticated, Failure> {
+        let account = self.certificate_account(certificate).ok_or(Failure::NoCertificate)?;
+        self.admit(&account, act_as, By::Other, now)
+    }
+
+    /// The one account that a certificate opens.
+    fn certificate_account(&self, certificate: &ClientCertificate) -> Option<Arc<Account>> {
+        let by_address = match self.settings().certificates {
+            Certificates::Off => return None,
+            Certificates::Fingerprint => false,
+            Certificates::Address => true,
+        };
+        if let Some(account) = self.directory.certificate_account(&certificate.sha256) {
+            return Some(account);
+        }
+        match &certificate.emails[..] {
+            [email] if by_address && certificate.trusted => self.directory.sign_in_account(email),
+            // Two addresses would be two accounts, and none of them is meant.
+            _ => None,
+        }
+    }
+
+    /// The last word on a client that proved `account`.
+    fn admit(
+        &self,
+        account: &Arc<Account>,
+        act_as: Option<&str>,
+        by: By,
+        now: Timestamp,
+    ) -> Result<Authenticated, Failure> {
+        if account.disabled {
+            return Err(Failure::Disabled);
+        }
+        if !acts_as_itself(act_as, account) {
+            return Err(Failure::ActAs);
+        }
+        let credentials = &account.credentials;
+        if by == By::Password {
+            if credentials.second_factor {
+                return Err(Failure::AppPasswordNeeded);
+            }
+            if self.settings().policy.has_expired(credentials.changed, account.created, now) {
+                return Err(Failure::PasswordExpired);
+            }
+        }
+        Ok(Authenticated { account: Arc::clone(account) })
+    }
+
+    /// Makes the verifiers of a password anew, now that it is seen, where the configuration
+    /// wants others than there are. A failure is no reason to refuse the client.
+    async fn renew(&self, account: &Account, password: Password) {
+        let Some(hash) = &account.credentials.password else { return };
+        let settings = self.settings();
+        let outdated = hash.is_outdated(self.verifier.cost());
+        if !outdated && account.credentials.keys.are(&settings.kept) {
+            return;
+        }
+        let renewed = async {
+            let fresh = match outdated {
+                true => Some(self.verifier.hash(password.clone()).await?),
+                false => None,
+            };
+            let keys = self.keys(&account.address, password, &settings).await?;
+            self.directory.renew(&account.address, hash, fresh, keys).await
+        };
+        if let Err(error) = renewed.await {
+            report(&error);
+        }
+    }
+
     /// The directory it judges against.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
@@ -120,6 +297,22 @@ impl SignIn {
     /// The failures counted so far.
     pub fn failures(&self) -> MutexGuard<'_, Failures> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whom a question is about, as far as the client said.
+fn named(question: &Question) -> String {
+    match question {
+        Question::Password(credentials) => credentials.user.clone(),
+        Question::Scram { user, .. } | Question::Cram { user } | Question::Digest { user } => {
+            user.clone()
+        }
+        Question::Proved(proved) => proved.user.clone(),
+        Question::Token { user, .. } => user.clone().unwrap_or_default(),
+        Question::Certificate { certificate, act_as } => act_as
+            .clone()
+            .or_else(|| certificate.emails.first().cloned())
+            .unwrap_or_else(|| certificate.sha256.clone()),
     }
 }
 

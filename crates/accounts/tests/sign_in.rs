@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::failures::{Failures, Limits};
-use accounts::sasl::{Failure, Finding, Step, begin};
+use accounts::password::Keys;
+use accounts::sasl::{Channel, Failure, Finding, Step, begin};
 use accounts::sign_in::Judged;
 use accounts::{
     AccountError, Cost, Directory, DomainSettings, Entry, Kind, Password, Resolution, SignIn,
@@ -36,7 +37,7 @@ async fn judge(dir: &std::path::Path) -> SignIn {
     let verifier = Verifier::new(CHEAP, 2).unwrap();
     let sign_in = SignIn::new(directory, verifier, Failures::new(Limits::default()));
     let ann = address("ann@clinic.test");
-    let password = Password::choose(PASSWORD, &ann).unwrap();
+    let password = Password::choose(PASSWORD, &ann, 12).unwrap();
     let hash = sign_in.verifier().hash(password).await.unwrap();
     let directory = sign_in.directory();
     directory.add_domain(domain("clinic.test"), NOW).await.unwrap();
@@ -46,7 +47,7 @@ async fn judge(dir: &std::path::Path) -> SignIn {
 }
 
 async fn plain(sign_in: &SignIn, message: &str, ip: &str) -> (Step, Judged) {
-    let mut exchange = begin("PLAIN").unwrap();
+    let mut exchange = begin("PLAIN", &Channel::default()).unwrap();
     let Step::Ask(question) = exchange.step(Some(message.as_bytes())) else {
         panic!("no question")
     };
@@ -55,6 +56,7 @@ async fn plain(sign_in: &SignIn, message: &str, ip: &str) -> (Step, Judged) {
     let again = match &finding {
         Finding::Authenticated(_) => Finding::Refused(Failure::Cancelled),
         Finding::Refused(failure) => Finding::Refused(*failure),
+        Finding::Scram(_) | Finding::Cram(_) | Finding::Digest(_) => panic!("not asked for keys"),
     };
     (exchange.answer(finding), Judged { finding: again, user, delay })
 }
@@ -206,9 +208,9 @@ async fn a_password_can_be_changed() {
     let dir = tempfile::tempdir().unwrap();
     let sign_in = judge(dir.path()).await;
     let ann = address("ann@clinic.test");
-    let other = Password::choose("quite another secret", &ann).unwrap();
+    let other = Password::choose("quite another secret", &ann, 12).unwrap();
     let hash = sign_in.verifier().hash(other).await.unwrap();
-    sign_in.directory().set_password(&ann, hash).await.unwrap();
+    sign_in.directory().set_password(&ann, hash, Keys::default(), 0, NOW).await.unwrap();
     let old = format!("\0ann@clinic.test\0{PASSWORD}");
     assert_eq!(failure(&sign_in, &old).await, Failure::WrongPassword);
     let new = plain(&sign_in, "\0ann@clinic.test\0quite another secret", "192.0.2.1").await.0;

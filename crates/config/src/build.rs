@@ -28,6 +28,7 @@ mod lists;
 mod names;
 mod policy;
 mod sending;
+mod sign_in;
 mod signing;
 mod small;
 mod words;
@@ -100,6 +101,7 @@ impl Builder<'_> {
         let credentials = self.all_credentials(top);
         let listeners = self.listeners(top, &basics, limits.as_ref());
         let domains = self.domains(top, &basics, &listeners);
+        let sign_in = self.sign_in(top);
         let rate_classes = self.rate_classes(top);
         let (milters, scanners) = (self.milters(top), self.scanners(top));
         let scanning = filters::scanning(top);
@@ -136,6 +138,7 @@ impl Builder<'_> {
             credentials,
             certificates,
             listeners,
+            sign_in: sign_in?,
             domains,
             rule_set: rule_set?,
             policy: policy?,

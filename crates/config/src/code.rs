@@ -154,6 +154,11 @@ catalogue! {
     LmtpOnSmtpPort 312 "LMTP on port 25"
         "LMTP must not be spoken on port 25, where other servers expect SMTP (RFC 2033 section 5)."
 
+    OldVerifier 320 "A verifier is kept that a thief can use"
+        "CRAM-MD5 and DIGEST-MD5 need a verifier that is as good as the password for that mechanism: whoever reads the store, or a copy of it, can sign in. It is kept beside the Argon2id hash for every account whose password is set or seen from now on. Name them only while a device needs them; when they are no longer named they go with the next sign-in."
+    KeysInTheClear 321 "Keys would be fetched without TLS"
+        "Whoever can change the answer of the key server can sign in as anyone. Fetch keys over https, or from this machine."
+
     HostBitsSet 401 "A network has host bits set"
         "The address has bits outside the prefix, so it is not clear which network is meant. The help line offers the network that contains it; a single host is written without `/`."
     DuplicateEntry 402 "An entry is there twice"

@@ -18,12 +18,14 @@ use crate::source::{Sources, Span};
 mod delivery;
 mod filters;
 mod listener;
+mod sign_in;
 mod signing;
 mod target;
 
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use filters::{MilterEntry, ScannerEntry, Scanning};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
+pub use sign_in::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
 pub use signing::{Signing, Srs};
 pub use target::{Host, LmtpTarget, Route, Target};
 
@@ -58,6 +60,8 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// Where the server listens.
     pub listeners: Vec<Listener>,
+    /// How accounts sign in.
+    pub sign_in: SignIn,
     /// The domains that are ours.
     pub domains: Vec<LocalDomain>,
     /// The rules, tables and Force Encrypt entries, as written.

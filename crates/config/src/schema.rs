@@ -7,6 +7,7 @@ mod filters;
 mod listener;
 mod policy;
 mod sending;
+mod sign_in;
 mod signing;
 mod top;
 
@@ -14,6 +15,7 @@ pub use filters::{MILTER, SCANNER, SCANNING};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};
 pub use sending::{DELIVERY, QUEUE, RATE_CLASS};
+pub use sign_in::{SIGN_IN, TOKENS};
 pub use signing::{SIGNING, SRS};
 pub use top::{CERTIFICATE, CREDENTIALS, DNS, DOMAIN, EVIDENCE, HOSTS, LOG, MX, TOP};
 

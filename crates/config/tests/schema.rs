@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use config::schema::{
     CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG,
-    MILTER, QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGNING, SRS, TIMEOUTS, TOP,
+    MILTER, QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGN_IN, SIGNING, SRS, TIMEOUTS, TOP,
 };
 use config::{Config, parse};
 
@@ -50,6 +50,13 @@ static PLACES: &[Place] = &[
     place(&CREDENTIALS, "credentials more {", &["user x", "password env:Y"]),
     place(&CERTIFICATE, "certificate more {", &["local-authority"]),
     place(&DOMAIN, "domain ours.example {", &["deliver-to smtp 192.0.2.9"]),
+    place(&SIGN_IN, "sign-in {", &[]),
+    Place {
+        context: &config::schema::TOKENS,
+        open: "sign-in { tokens {",
+        needed: &["issuer https://a.example", "audience a", "keys a.json"],
+        close: "} }",
+    },
     place(&LISTENER, "listener l {", &["port 2626", "certificate other"]),
 ];
 

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use accounts::{Cost, Directory, Failures, SignIn, Verifier};
 use config::Config;
 use config::tree::Tree;
+use delivery::Egress;
 use evidence::{AccountChanged, AdminAction, Entry, Event};
 use mail::{Timestamp, TraceId};
 use store::{Options, Store, StoreError};
 
 use crate::cli::{Global, serve};
 use crate::control::{self, Answer, Request, exit, socket};
+use crate::identity;
 use crate::server::{Server, domain_settings};
 
 /// Who asks, and what that can reach.
@@ -261,6 +263,9 @@ impl Offline {
         }
         let verifier = Verifier::new(Cost::default(), 1)?;
         let accounts = SignIn::new(directory, verifier, Failures::default());
+        if let Some(config) = &config {
+            accounts.configure(identity::settings(config, None, Egress::LoopbackOnly)?);
+        }
         let alone = Alone { store, accounts, config, file };
         Ok(Admin { by: socket::operator(), reach: Reach::Store(Box::new(alone)) })
     }
@@ -303,7 +308,10 @@ const STORE_PAUSE: Duration = Duration::from_millis(20);
 /// Whether a request makes sense before a server has ever run.
 fn makes_folder(request: &Request) -> bool {
     match request {
-        Request::Account(_) | Request::Domain(_) | Request::DkimKey(_) => true,
+        Request::Account(_)
+        | Request::AppPassword(_)
+        | Request::Domain(_)
+        | Request::DkimKey(_) => true,
         Request::Config(request) => {
             matches!(request, control::configuration::Request::Apply { .. })
         }

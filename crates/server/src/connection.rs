@@ -147,7 +147,7 @@ impl Connection {
                 return Err(io::Error::other(failure.to_string()));
             }
         };
-        conversation.encrypted(handshake);
+        conversation.encrypted(handshake, tls::Binding::of(&stream));
         session.handle(Input::TlsReady);
         let stream = Stream::Tls(Box::new(stream));
         Ok(Self { stream, session, conversation, tls, patience, stopping })

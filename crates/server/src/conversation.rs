@@ -13,7 +13,7 @@ use accounts::security::Abuse;
 use mail::{Domain, Envelope, Recipient, ReversePath, Timestamp, TraceId};
 use rules::{Decision, Facts, Moment, Outcome, Stage};
 use smtp::server::{Answer, Incident, Question};
-use smtp::{Extensions, Mechanism, Refusal, Reply};
+use smtp::{Extensions, Refusal, Reply};
 use tls::{Failure, Handshake};
 
 use crate::metrics::Metrics;
@@ -114,12 +114,12 @@ impl Conversation {
 
     /// The connection is under TLS now. What was said before is not believed (RFC 3207
     /// section 4.2).
-    pub fn encrypted(&mut self, handshake: Handshake) {
+    pub fn encrypted(&mut self, handshake: Handshake, binding: tls::Binding) {
         Metrics::count(&self.server.metrics.handshakes, &handshake.version.to_string());
         self.facts.helo = None;
         self.facts.authenticated = None;
         self.facts.tls = Some(Box::new(handshake));
-        self.sign_in = SignIn::default();
+        self.sign_in = SignIn::under(binding);
         self.reset();
     }
 
@@ -172,6 +172,7 @@ impl Conversation {
         self.extended = extended;
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Hello);
         let offer = self.offer(&decision);
+        self.sign_in.offered.clone_from(&offer.auth);
         match self.refusal(&decision) {
             // MAIL tells it, where it still holds: only this reply leads to STARTTLS.
             Some(_) if offer.starttls && self.may_change_under_tls(&decision) => {
@@ -205,7 +206,7 @@ impl Conversation {
         offer.auth = match decision.settings.sign_in(under_tls) {
             rules::SignIn::Off => Vec::new(),
             rules::SignIn::Mechanisms(_) if !self.site.allows_sign_in() => Vec::new(),
-            rules::SignIn::Mechanisms(chosen) => mechanisms(chosen),
+            rules::SignIn::Mechanisms(chosen) => self.mechanisms(chosen),
         };
         offer
     }
@@ -351,14 +352,6 @@ impl Conversation {
     fn sender(&self) -> String {
         self.facts.sender.as_ref().map_or_else(String::new, ReversePath::to_string)
     }
-}
-
-/// The mechanisms a rule names, as far as they work; all that work if it names none.
-fn mechanisms(chosen: &[Mechanism]) -> Vec<Mechanism> {
-    sign_in::WORKING
-        .into_iter()
-        .filter(|mechanism| chosen.is_empty() || chosen.contains(mechanism))
-        .collect()
 }
 
 /// Whether a decision leaves the recipient in.

@@ -10,6 +10,7 @@ mod conversation;
 mod demo;
 mod dispatch;
 mod filtering;
+mod identity;
 mod intake;
 mod listener;
 mod message;

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::activation::Inherited;
 use crate::dispatch::Dispatcher;
+use crate::identity;
 use crate::listener::{self, Occupancy};
 use crate::metrics::Metrics;
 use crate::revision::Texts;
@@ -122,9 +123,11 @@ impl Server {
         let snapshot =
             Arc::new(Snapshot::new(revision, config, &data, egress, Arc::clone(&directory), now)?);
         let signatory = Signatory::open(&store).await?;
+        let accounts = SignIn::new(directory, verifier, Failures::default());
+        accounts.configure(identity::settings(&snapshot.config, Some(&snapshot.agent), egress)?);
         let server = Arc::new(Self {
             signatory,
-            accounts: SignIn::new(directory, verifier, Failures::default()),
+            accounts,
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),
             started: now,
@@ -225,6 +228,7 @@ impl Server {
         )?;
         snapshot.rates.go_on_from(&self.snapshot().rates);
         let snapshot = Arc::new(snapshot);
+        let sign_in = identity::settings(&snapshot.config, Some(&snapshot.agent), self.egress)?;
         let prepared = self.prepare(&snapshot, &mut Inherited::default())?;
         texts.keep(&self.store, author, reason, now).await?;
         self.listen(prepared);
@@ -234,6 +238,7 @@ impl Server {
         );
         *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.accounts.directory().configure(domain_settings(&snapshot.config));
+        self.accounts.configure(sign_in);
         self.dispatcher.resize(*snapshot.config.queue.concurrency as usize);
         self.dispatcher.wake();
         tokio::spawn(async move { old.agent.close_idle().await });

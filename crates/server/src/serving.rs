@@ -108,7 +108,7 @@ async fn serve(
     let (stream, channel) = match &site.tls {
         Some(tls) if site.is_implicit() => match tls.accept(stream, Timestamp::now()).await {
             Ok((stream, handshake)) => {
-                conversation.encrypted(handshake);
+                conversation.encrypted(handshake, tls::Binding::of(&stream));
                 (Stream::Tls(Box::new(stream)), Channel::Tls)
             }
             Err(failure) => {

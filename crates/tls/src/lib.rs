@@ -11,6 +11,7 @@
 pub mod admit;
 pub mod algorithm;
 pub mod authority;
+pub mod binding;
 pub mod certificate;
 pub mod client;
 pub mod demand;
@@ -30,6 +31,7 @@ pub mod version;
 pub use admit::{Connected, Ready, Refused};
 pub use algorithm::{Group, Suite};
 pub use authority::{Authority, Issued, Leaf};
+pub use binding::Binding;
 pub use certificate::{Identity, Warning};
 pub use client::{Client, Offer, Peer};
 pub use demand::{Demand, Demands, MtaStsMode, Source};

@@ -11,6 +11,7 @@ mod table;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use aws_lc_rs::rand;
 use mail::{Address, Domain, Timestamp};
 use store::{AccountRow, DomainRow, Store};
 use tokio::sync::Mutex;
@@ -19,16 +20,25 @@ pub use row::{Account, Alias, Credentials, Entry, Kind};
 pub use table::{ALIASES_MAX, DomainSettings, Recipients, Resolution};
 
 use crate::AccountError;
-use crate::password::PasswordHash;
+use crate::password::{APP_PASSWORDS_MAX, AppPassword, Kept, Keys, PasswordHash};
 use row::{StoredDomain, key_of};
 use table::Table;
 
+/// The name of the secret among the store's settings.
+const SECRET: &str = "sign-in-secret";
+const SECRET_OCTETS: usize = 32;
 /// Rows read from the store at a time.
 const PAGE_ROWS: u32 = 1_000;
+
+/// Client certificates of one account.
+pub const CERTIFICATES_MAX: usize = 16;
 
 /// Domains, accounts and aliases, in memory over the store.
 pub struct Directory {
     store: Store,
+    /// Known to this server alone; stable, so that what is made up for accounts that do not
+    /// exist stays the same.
+    secret: Vec<u8>,
     table: RwLock<Table>,
     /// Held over a change from its check to its being visible.
     changing: Mutex<()>,
@@ -42,7 +52,10 @@ impl Directory {
     /// [`AccountError::Store`], or [`AccountError::Row`] when a row is not ours.
     pub async fn open(store: Store) -> Result<Self, AccountError> {
         let table = RwLock::new(read(&store).await?);
-        Ok(Self { store, table, changing: Mutex::new(()) })
+        let mut fresh = vec![0; SECRET_OCTETS];
+        rand::fill(&mut fresh).map_err(|_| AccountError::Hashing("no randomness".to_owned()))?;
+        let secret = store.setting_or(SECRET, fresh).await?.into_inner();
+        Ok(Self { store, secret, table, changing: Mutex::new(()) })
     }
 
     /// Reads everything again, keeping what the configuration said.
@@ -155,7 +168,8 @@ impl Directory {
     ) -> Result<(), AccountError> {
         let _changing = self.changing.lock().await;
         self.check_new(&address)?;
-        let credentials = Credentials { password };
+        let changed = password.is_some().then_some(now);
+        let credentials = Credentials { password, changed, ..Credentials::default() };
         let account = Account { address, kind, disabled: false, created: now, credentials };
         self.put_new(Entry::Account(account), now).await
     }
@@ -187,7 +201,8 @@ impl Directory {
         self.put_new(Entry::Alias(Alias { address, target, created: now }), now).await
     }
 
-    /// Gives an account a new password.
+    /// Gives an account a new password with the other verifiers of it; `remember` old hashes
+    /// are kept.
     ///
     /// # Errors
     ///
@@ -196,8 +211,167 @@ impl Directory {
         &self,
         address: &Address,
         password: PasswordHash,
+        keys: Keys,
+        remember: usize,
+        now: Timestamp,
     ) -> Result<(), AccountError> {
-        self.change(address, |account| account.credentials.password = Some(password)).await
+        self.change(address, |account| {
+            let credentials = &mut account.credentials;
+            credentials.history.splice(0..0, credentials.password.replace(password));
+            credentials.history.truncate(remember);
+            credentials.keys = keys;
+            credentials.changed = Some(now);
+        })
+        .await
+    }
+
+    /// Replaces the verifiers of a password that was just seen, unless it has become another.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub(crate) async fn renew(
+        &self,
+        address: &Address,
+        seen: &PasswordHash,
+        fresh: Option<PasswordHash>,
+        keys: Keys,
+    ) -> Result<(), AccountError> {
+        self.change(address, |account| {
+            if account.credentials.password.as_ref() == Some(seen) {
+                account.credentials.keys = keys;
+                account.credentials.password = Some(fresh.unwrap_or_else(|| seen.clone()));
+            }
+        })
+        .await
+    }
+
+    /// Gives an account one more app password.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::AppPasswords`] when it has [`APP_PASSWORDS_MAX`],
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub async fn add_app_password(
+        &self,
+        address: &Address,
+        made: AppPassword,
+    ) -> Result<(), AccountError> {
+        self.try_change(address, |account| {
+            let all = &mut account.credentials.app_passwords;
+            if all.len() >= APP_PASSWORDS_MAX {
+                return Err(AccountError::AppPasswords);
+            }
+            all.push(made);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Revokes the app password of this id.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoAppPassword`], [`AccountError::NoAccount`], [`AccountError::IsAlias`]
+    /// or [`AccountError::Store`].
+    pub async fn revoke_app_password(
+        &self,
+        address: &Address,
+        id: &str,
+    ) -> Result<(), AccountError> {
+        self.try_change(address, |account| {
+            let all = &mut account.credentials.app_passwords;
+            let before = all.len();
+            all.retain(|one| one.id != id);
+            if all.len() == before {
+                return Err(AccountError::NoAppPassword(id.to_owned()));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes whether an account has a second factor, so that its password alone opens no mail
+    /// protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub async fn set_second_factor(&self, address: &Address, on: bool) -> Result<(), AccountError> {
+        self.change(address, |account| account.credentials.second_factor = on).await
+    }
+
+    /// Lets the client certificate with this SHA-256 open an account; at most
+    /// [`CERTIFICATES_MAX`] do.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Certificate`] when it is no SHA-256, or opens an account already;
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub async fn add_certificate(
+        &self,
+        address: &Address,
+        sha256: &str,
+    ) -> Result<(), AccountError> {
+        let sha256 = sha256.replace(':', "").to_ascii_lowercase();
+        if sha256.len() != 64 || !sha256.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+            let text = "a fingerprint is a SHA-256: 64 hexadecimal digits, with or without colons";
+            return Err(AccountError::Certificate(text.to_owned()));
+        }
+        if let Some(account) = self.certificate_account(&sha256) {
+            let text = format!("this certificate opens {} already", account.address);
+            return Err(AccountError::Certificate(text));
+        }
+        self.try_change(address, |account| {
+            let all = &mut account.credentials.certificates;
+            if all.len() >= CERTIFICATES_MAX {
+                let text = format!("an account can have {CERTIFICATES_MAX} certificates");
+                return Err(AccountError::Certificate(text));
+            }
+            all.push(sha256);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes back what [`add_certificate`](Self::add_certificate) did.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Certificate`] when the account has it not;
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub async fn remove_certificate(
+        &self,
+        address: &Address,
+        sha256: &str,
+    ) -> Result<(), AccountError> {
+        let sha256 = sha256.replace(':', "").to_ascii_lowercase();
+        self.try_change(address, |account| {
+            let all = &mut account.credentials.certificates;
+            let before = all.len();
+            all.retain(|one| *one != sha256);
+            if all.len() == before {
+                let text = format!("{address} has no certificate of this fingerprint");
+                return Err(AccountError::Certificate(text));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The account that the client certificate with this SHA-256 opens.
+    pub fn certificate_account(&self, sha256: &str) -> Option<Arc<Account>> {
+        self.table().certificate_account(sha256).cloned()
+    }
+
+    /// Whether any account has had this verifier since the directory was read.
+    pub fn has_keys(&self, kind: Kept) -> bool {
+        self.table().has_keys(kind)
+    }
+
+    /// A secret of this server.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
     }
 
     /// Disables an account, or enables it again.
@@ -257,11 +431,23 @@ impl Directory {
         address: &Address,
         change: impl FnOnce(&mut Account),
     ) -> Result<(), AccountError> {
+        let always = |account: &mut Account| {
+            change(account);
+            Ok(())
+        };
+        self.try_change(address, always).await
+    }
+
+    async fn try_change(
+        &self,
+        address: &Address,
+        change: impl FnOnce(&mut Account) -> Result<(), AccountError>,
+    ) -> Result<(), AccountError> {
         let _changing = self.changing.lock().await;
         let entry = self.table().entry(address);
         match entry {
             Some(Entry::Account(mut account)) => {
-                change(&mut account);
+                change(&mut account)?;
                 self.put(Entry::Account(account)).await
             }
             Some(Entry::Alias(_)) => Err(AccountError::IsAlias(address.clone())),

@@ -4,7 +4,7 @@ use mail::{Address, Domain, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::AccountError;
-use crate::password::PasswordHash;
+use crate::password::{AppPassword, Keys, PasswordHash};
 
 /// Somebody with a mailbox, who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,30 @@ pub struct Credentials {
     /// The hash of the password. Without it no password is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordHash>,
+    /// Verifiers of the same password for mechanisms that need another, as far as the
+    /// configuration wants them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keys: Keys,
+    /// When the password was last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
+    /// Hashes of earlier passwords, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PasswordHash>,
+    /// Passwords of single programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub app_passwords: Vec<AppPassword>,
+    /// SHA-256 of client certificates that open the account, in small hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// A second factor is demanded, which mail protocols cannot ask for: the account's
+    /// password alone opens none of them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub second_factor: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Another name for an account, or for a mailbox elsewhere.

@@ -1,9 +1,11 @@
 //! The directory in memory: which domains are ours, and who is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use mail::{Address, Domain, Status};
+
+use crate::password::Kept;
 
 use super::row::{Account, Alias, Entry, key_of};
 
@@ -120,6 +122,10 @@ impl DomainSettings {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     domains: HashMap<Domain, Place>,
+    /// Which account a client certificate opens, by its SHA-256.
+    certificates: HashMap<Box<str>, Address>,
+    /// Verifiers that some account has or had.
+    kept: HashSet<Kept>,
 }
 
 #[derive(Debug, Default)]
@@ -165,6 +171,14 @@ impl Table {
     }
 
     pub fn put(&mut self, entry: Entry) {
+        self.forget_certificates(entry.address());
+        if let Entry::Account(account) = &entry {
+            for sha256 in &account.credentials.certificates {
+                self.certificates.insert(sha256.as_str().into(), account.address.clone());
+            }
+            let keys = &account.credentials.keys;
+            self.kept.extend(Kept::ALL.into_iter().filter(|kind| keys.has(*kind)));
+        }
         let key = entry.key().into_boxed_str();
         let place = self.domains.entry(entry.address().domain().clone()).or_default();
         place.entries.insert(
@@ -177,10 +191,27 @@ impl Table {
     }
 
     pub fn remove(&mut self, address: &Address) {
+        self.forget_certificates(address);
         if let Some(place) = self.domains.get_mut(address.domain()) {
             place.entries.remove(key_of(address).as_str());
         }
         self.tidy();
+    }
+
+    fn forget_certificates(&mut self, address: &Address) {
+        if let Some(Slot::Account(account)) = self.slot(address).cloned() {
+            for sha256 in &account.credentials.certificates {
+                self.certificates.remove(sha256.as_str());
+            }
+        }
+    }
+
+    pub fn certificate_account(&self, sha256: &str) -> Option<&Arc<Account>> {
+        self.account(self.certificates.get(sha256)?)
+    }
+
+    pub fn has_keys(&self, kind: Kept) -> bool {
+        self.kept.contains(&kind)
     }
 
     pub fn entry(&self, address: &Address) -> Option<Entry> {

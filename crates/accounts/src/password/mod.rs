@@ -1,6 +1,9 @@
 //! Passwords: prepared, judged, hashed with Argon2id (RFC 9106), checked.
 
+mod app;
 mod hash;
+mod keys;
+mod policy;
 mod verifier;
 
 use std::fmt;
@@ -9,12 +12,24 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use mail::Address;
 use zeroize::Zeroizing;
 
+pub(crate) use app::find as find_app_password;
+pub use app::{
+    APP_PASSWORD_NAME_MAX_CHARS, APP_PASSWORD_NETWORKS_MAX, APP_PASSWORDS_MAX, AppPassword, Scope,
+    Service,
+};
 pub use hash::{Cost, MEMORY_MAX_KIB, PASSES_MAX, PasswordHash};
+#[cfg(test)]
+pub(crate) use keys::tests as tests_keys;
+pub use keys::{
+    CramKey, DigestKey, Kept, Keys, SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, SCRAM_SALT_OCTETS,
+    ScramHash, ScramKeys,
+};
+pub use policy::{HISTORY_MAX, Policy};
 pub use verifier::{Verifier, WAITING_MAX};
 
 use crate::AccountError;
 
-/// The fewest characters of a new password.
+/// The fewest characters of a new password unless a policy says otherwise.
 pub const PASSWORD_MIN_CHARS: usize = 12;
 /// The most octets of a password, before and after preparation.
 pub const PASSWORD_MAX_OCTETS: usize = 1_024;
@@ -58,16 +73,16 @@ impl Password {
     }
 
     /// Prepares a password that `address` is to have from now on, and judges it: at least
-    /// [`PASSWORD_MIN_CHARS`] characters, and not made of the address.
+    /// `length_min` characters, and not made of the address.
     ///
     /// # Errors
     ///
     /// Those of [`prepare`](Self::prepare), [`AccountError::PasswordShort`] and
     /// [`AccountError::PasswordIsAddress`].
-    pub fn choose(text: &str, address: &Address) -> Result<Self, AccountError> {
+    pub fn choose(text: &str, address: &Address, length_min: usize) -> Result<Self, AccountError> {
         let password = Self::prepare(text)?;
-        if password.0.chars().count() < PASSWORD_MIN_CHARS {
-            return Err(AccountError::PasswordShort);
+        if password.0.chars().count() < length_min {
+            return Err(AccountError::PasswordShort(length_min));
         }
         let lower = Zeroizing::new(password.0.to_lowercase());
         let made_of = |part: &str| !part.is_empty() && lower.replace(part, "").is_empty();
@@ -78,6 +93,15 @@ impl Password {
             return Err(AccountError::PasswordIsAddress);
         }
         Ok(password)
+    }
+
+    /// The form in which SCRAM derives its keys (SASLprep, RFC 4013); where that refuses a
+    /// character, the form we hash.
+    pub(crate) fn saslprep(&self) -> Zeroizing<String> {
+        match stringprep::saslprep(&self.0) {
+            Ok(prepared) => Zeroizing::new(prepared.into_owned()),
+            Err(_) => self.0.clone(),
+        }
     }
 
     /// The octets that are hashed.
@@ -118,12 +142,15 @@ mod tests {
     #[test]
     fn a_new_password_is_long_and_not_the_address() {
         let ann = Address::parse("Ann@clinic.example").unwrap();
-        assert!(matches!(Password::choose("eleven char", &ann), Err(AccountError::PasswordShort)));
-        assert!(Password::choose("twelve chars", &ann).is_ok());
-        assert!(Password::choose("zwölf Zeichn", &ann).is_ok());
+        assert!(matches!(
+            Password::choose("eleven char", &ann, 12),
+            Err(AccountError::PasswordShort(12))
+        ));
+        assert!(Password::choose("twelve chars", &ann, 12).is_ok());
+        assert!(Password::choose("zwölf Zeichn", &ann, 12).is_ok());
         for made in ["ann@CLINIC.example", "annANNannann", "clinic.example"] {
             assert!(
-                matches!(Password::choose(made, &ann), Err(AccountError::PasswordIsAddress)),
+                matches!(Password::choose(made, &ann, 12), Err(AccountError::PasswordIsAddress)),
                 "{made}"
             );
         }

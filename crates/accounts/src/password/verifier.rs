@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Cost, Password, PasswordHash};
+use super::{Cost, Kept, Keys, Password, PasswordHash, Policy};
 use crate::AccountError;
 
 /// Checks that may wait for their turn; more are [`AccountError::Busy`].
@@ -63,6 +63,55 @@ impl Verifier {
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, AccountError> {
         let cost = self.cost;
         self.compute(move || PasswordHash::new(&password, cost)).await?
+    }
+
+    /// Fresh verifiers of `password`, as far as they are wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Busy`] when too many wait.
+    pub async fn keys(
+        &self,
+        kept: Vec<Kept>,
+        password: Password,
+        user: String,
+        realm: String,
+    ) -> Result<Keys, AccountError> {
+        if kept.is_empty() {
+            return Ok(Keys::default());
+        }
+        self.compute(move || Keys::new(&kept, &password, &user, &realm)).await
+    }
+
+    /// Whether one of `hashes` is that of `password`.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Busy`] when too many wait.
+    pub async fn is_among(
+        &self,
+        hashes: Vec<PasswordHash>,
+        password: Password,
+    ) -> Result<bool, AccountError> {
+        if hashes.is_empty() {
+            return Ok(false);
+        }
+        self.compute(move || hashes.iter().any(|hash| hash.matches(&password))).await
+    }
+
+    /// Whether `policy` knows `password` from breaches.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Busy`], or [`AccountError::BreachedList`] when the list cannot be read:
+    /// then no password is taken, rather than any.
+    pub async fn is_breached(
+        &self,
+        policy: Policy,
+        password: Password,
+    ) -> Result<bool, AccountError> {
+        let judged = self.compute(move || policy.is_breached(&password)).await?;
+        judged.map_err(AccountError::BreachedList)
     }
 
     /// What a new hash costs.

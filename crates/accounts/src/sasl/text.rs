@@ -23,3 +23,8 @@ pub(super) fn user(text: &str) -> Result<String, Failure> {
     }
     Ok(name.into_owned())
 }
+
+/// A user name as SCRAM prepares it (RFC 5802 section 5.1: SASLprep, RFC 4013).
+pub(super) fn saslprep(text: &str) -> Result<String, Failure> {
+    stringprep::saslprep(text).map(std::borrow::Cow::into_owned).map_err(|_| Failure::Malformed)
+}

@@ -2,8 +2,8 @@
 
 use super::{
     Absent, Context, DELIVERY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, MILTER, QUEUE,
-    RATE_CLASS, RULES, SCANNER, SCANNING, SIGNING, SRS, TABLE, TIMEOUTS, block, keyword, lines,
-    many, one, values,
+    RATE_CLASS, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SRS, TABLE, TIMEOUTS, block, keyword,
+    lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -152,6 +152,13 @@ pub static TOP: Context = Context {
             "domain example.com { mailboxes local }",
         )
         .repeatable(),
+        Directive::new(
+            "sign-in",
+            &[block(&[], &SIGN_IN)],
+            Absent::Derived("its defaults"),
+            "How accounts sign in, and what their passwords must be.",
+            "sign-in { password-length 16 }",
+        ),
         Directive::new(
             "table",
             &[

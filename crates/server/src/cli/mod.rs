@@ -74,6 +74,9 @@ enum Command {
     /// People who may sign in
     #[command(subcommand)]
     Account(control::accounts::Request),
+    /// Passwords of single programs, shown once and revoked alone
+    #[command(subcommand)]
+    AppPassword(control::app_passwords::Request),
     /// The signed record of every hop: export, key, verify
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -130,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Queue(request) => ask::run(&global, &Request::Queue(request)),
         Command::Quarantine(request) => ask::run(&global, &Request::Quarantine(request)),
         Command::ForceEncrypt(request) => ask::run(&global, &Request::ForceEncrypt(request)),
+        Command::AppPassword(request) => ask::run(&global, &Request::AppPassword(request)),
         Command::Account(request) => ask::run_account(&global, request),
         Command::Ledger(request) => ask::run(&global, &Request::Ledger(request)),
         Command::DkimKey(request) => ask::run_dkim_key(&global, request),

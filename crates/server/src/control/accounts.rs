@@ -1,6 +1,6 @@
 //! `mailkeep account …`.
 
-use accounts::{Entry, Kind, Password, PasswordHash};
+use accounts::{Entry, Kind};
 use clap::Subcommand;
 use mail::{Address, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,23 @@ pub enum Request {
         /// The account's address
         address: Address,
     },
+    /// Let a TLS client certificate open an account (EXTERNAL), or no longer
+    Certificate {
+        /// The account's address
+        address: Address,
+        /// SHA-256 of the certificate, with or without colons
+        sha256: String,
+        /// Take it back
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Note that an account has a second factor: its password alone then opens no mail protocol
+    SecondFactor {
+        /// The account's address
+        address: Address,
+        /// on or off
+        state: Switch,
+    },
     /// Make another name for an account
     Alias {
         /// The new name
@@ -53,6 +70,16 @@ pub enum Request {
         /// The account it stands for
         account: Address,
     },
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// A password on its way from the terminal to its hash; never shown.
@@ -75,6 +102,8 @@ impl Request {
             | Self::Disable { .. }
             | Self::Enable { .. }
             | Self::Remove { .. }
+            | Self::Certificate { .. }
+            | Self::SecondFactor { .. }
             | Self::Alias { .. } => None,
         }
     }
@@ -90,14 +119,16 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     let (address, change) = match request {
         Request::List => return Ok(list(&directory.entries())),
         Request::Add { address, password: Typed(password) } => {
-            let hash = hashed(admin, &password, &address).await?;
+            let accounts = admin.accounts();
+            let chosen = accounts.choose(&password, &address).await?;
             let now = Timestamp::now();
-            directory.add_account(address.clone(), Some(hash), Kind::Person, now).await?;
+            accounts.add_account(address.clone(), chosen, Kind::Person, now).await?;
             (address, "can receive mail and sign in".to_owned())
         }
         Request::Password { address, password: Typed(password) } => {
-            let hash = hashed(admin, &password, &address).await?;
-            directory.set_password(&address, hash).await?;
+            let accounts = admin.accounts();
+            let chosen = accounts.choose(&password, &address).await?;
+            accounts.set_password(&address, chosen, Timestamp::now()).await?;
             (address, "has a new password".to_owned())
         }
         Request::Disable { address } => {
@@ -112,6 +143,22 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
             directory.remove(&address).await?;
             (address, "is removed; its delivered mail stays where it is".to_owned())
         }
+        Request::Certificate { address, sha256, remove: false } => {
+            directory.add_certificate(&address, &sha256).await?;
+            (address, format!("can sign in by the certificate {sha256}"))
+        }
+        Request::Certificate { address, sha256, remove: true } => {
+            directory.remove_certificate(&address, &sha256).await?;
+            (address, format!("can no longer sign in by the certificate {sha256}"))
+        }
+        Request::SecondFactor { address, state } => {
+            directory.set_second_factor(&address, state == Switch::On).await?;
+            let change = match state {
+                Switch::On => "has a second factor: mail programs need app passwords from now on",
+                Switch::Off => "has no second factor: its password opens mail programs again",
+            };
+            (address, change.to_owned())
+        }
         Request::Alias { alias, account } => {
             directory.add_alias(alias.clone(), account.clone(), Timestamp::now()).await?;
             (alias, format!("stands for {account}"))
@@ -120,11 +167,6 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     admin.note_account_change(&address.to_string(), &change).await?;
     let json = json!({ "schema": "mailkeep.account/1", "account": address, "change": change });
     Ok(Answer::new(format!("{address} {change}."), json))
-}
-
-async fn hashed(admin: &Admin, password: &str, address: &Address) -> anyhow::Result<PasswordHash> {
-    let password = Password::choose(password, address)?;
-    Ok(admin.accounts().verifier().hash(password).await?)
 }
 
 fn list(entries: &[Entry]) -> Answer {

@@ -5,6 +5,7 @@
 //! and calls the same functions, so both ways do the same thing.
 
 pub mod accounts;
+pub mod app_passwords;
 pub mod columns;
 pub mod configuration;
 pub mod dkim_key;
@@ -57,6 +58,8 @@ pub enum Request {
     Domain(domains::Request),
     /// `account …`.
     Account(accounts::Request),
+    /// `app-password …`.
+    AppPassword(app_passwords::Request),
     /// `queue …`.
     Queue(queue::Request),
     /// `quarantine …`.
@@ -84,6 +87,7 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::DkimKey(request) => dkim_key::answer(admin, request).await,
         Request::Domain(request) => domains::answer(admin, request).await,
         Request::Account(request) => accounts::answer(admin, request).await,
+        Request::AppPassword(request) => app_passwords::answer(admin, request).await,
         Request::Queue(request) => queue::answer(admin, request).await,
         Request::Quarantine(request) => quarantine::answer(admin, request).await,
         Request::Trace(request) => trace::answer(admin, request).await,

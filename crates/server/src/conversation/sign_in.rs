@@ -1,6 +1,6 @@
 //! Signing in: the exchange a client began, and its outcome.
 
-use accounts::sasl::{self, Exchange, Failure, Step};
+use accounts::sasl::{self, Channel, ClientCertificate, Exchange, Failure, Step};
 use accounts::security;
 use mail::Timestamp;
 use smtp::server::Answer;
@@ -9,17 +9,38 @@ use smtp::{Mechanism, Refusal, Reply, Secret};
 use super::Conversation;
 use crate::metrics::Metrics;
 
-/// The mechanisms that work, the best first.
-pub(super) const WORKING: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+/// The mechanisms that are known here, in the order in which they are offered.
+const KNOWN: [Mechanism; 11] = [
+    Mechanism::ScramSha256Plus,
+    Mechanism::ScramSha256,
+    Mechanism::ScramSha1Plus,
+    Mechanism::ScramSha1,
+    Mechanism::External,
+    Mechanism::OAuthBearer,
+    Mechanism::XOAuth2,
+    Mechanism::Plain,
+    Mechanism::Login,
+    Mechanism::DigestMd5,
+    Mechanism::CramMd5,
+];
 
 /// How far a client is with signing in.
 #[derive(Default)]
 pub(super) struct SignIn {
     under_way: Option<(Mechanism, Box<dyn Exchange>)>,
     done: Option<(Mechanism, String)>,
+    /// What TLS gave to sign in with.
+    binding: tls::Binding,
+    /// The mechanisms the client was offered last.
+    pub(super) offered: Vec<Mechanism>,
 }
 
 impl SignIn {
+    /// Nobody yet, on a connection that has just come under TLS.
+    pub(super) fn under(binding: tls::Binding) -> Self {
+        Self { binding, ..Self::default() }
+    }
+
     /// The account the client signed in to.
     pub(super) fn identity(&self) -> Option<&str> {
         self.done.as_ref().map(|(_, identity)| identity.as_str())
@@ -32,12 +53,43 @@ impl SignIn {
 }
 
 impl Conversation {
+    /// The mechanisms a rule names, as far as any account could succeed by them here; all of
+    /// those if it names none.
+    pub(super) fn mechanisms(&self, chosen: &[Mechanism]) -> Vec<Mechanism> {
+        let channel = self.channel();
+        let works = |mechanism: &Mechanism| {
+            (chosen.is_empty() || chosen.contains(mechanism))
+                && self.server.accounts.works(mechanism.name(), &channel)
+        };
+        KNOWN.into_iter().filter(works).collect()
+    }
+
+    /// The connection as exchanges see it.
+    fn channel(&self) -> Channel {
+        let plus = [Mechanism::ScramSha256Plus, Mechanism::ScramSha1Plus];
+        let binding = &self.sign_in.binding;
+        let handshake = self.facts.tls.as_deref();
+        let certificate = handshake.and_then(|tls| tls.peer_chain.first().map(|leaf| (tls, leaf)));
+        let certificate = certificate.map(|(tls, leaf)| ClientCertificate {
+            sha256: leaf.sha256.to_string().replace(':', ""),
+            emails: binding.client_addresses.clone(),
+            trusted: matches!(tls.verification, tls::Verification::Trusted { .. }),
+        });
+        Channel {
+            exporter: binding.exporter,
+            plus_offered: plus.iter().any(|mechanism| self.sign_in.offered.contains(mechanism)),
+            realm: self.server.accounts.settings().realm.clone(),
+            service: "smtp",
+            certificate,
+        }
+    }
+
     pub(super) async fn sign_in_start(
         &mut self,
         mechanism: Mechanism,
         initial: Option<Secret>,
     ) -> Answer {
-        match sasl::begin(mechanism.name()) {
+        match sasl::begin(mechanism.name(), &self.channel()) {
             Ok(mut exchange) => {
                 let step = exchange.step(initial.as_ref().map(Secret::expose));
                 self.sign_in_step(mechanism, exchange, step).await

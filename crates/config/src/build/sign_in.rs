@@ -1,0 +1,98 @@
+//! `sign-in { }`.
+
+use super::Builder;
+use crate::check::Section;
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::located::Located;
+use crate::model::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
+use crate::schema::SIGN_IN;
+
+impl Builder<'_> {
+    pub(super) fn sign_in(&mut self, top: &Section<'_>) -> Option<SignIn> {
+        let section = top.section_or_default("sign-in", &SIGN_IN);
+        let verifiers = self.verifiers(&section);
+        let breached_passwords = self.readable(section.value("breached-passwords"));
+        let tokens = section.section("tokens").and_then(|section| self.tokens(section));
+        let client_certificates =
+            section.value::<&str>("client-certificates")?.map(|word| match word {
+                "fingerprint" => AccountCertificates::Fingerprint,
+                "address" => AccountCertificates::Address,
+                _ => AccountCertificates::Off,
+            });
+        Some(SignIn {
+            verifiers: verifiers?,
+            password_length: section.value("password-length")?,
+            breached_passwords,
+            password_history: section.value("password-history")?,
+            password_expiry: section.value("password-expiry")?,
+            client_certificates,
+            tokens,
+        })
+    }
+
+    fn verifiers(&mut self, section: &Section<'_>) -> Option<Located<Vec<Verifier>>> {
+        let words = section.values::<&str>("verifiers")?;
+        let mut verifiers = Vec::new();
+        for word in &words.value {
+            let named = Verifier::WORDS.into_iter().find(|(_, name)| *name == word.value);
+            let repeated = named.is_some_and(|(verifier, _)| verifiers.contains(&verifier));
+            let none_of_many = named.is_none() && words.value.len() > 1;
+            if let Some(span) = word.span {
+                if repeated {
+                    let message = format!("{} is there twice", word.value);
+                    self.error(Code::DuplicateEntry, span, message);
+                } else if none_of_many {
+                    let message = "\"none\" stands alone";
+                    self.error(Code::ConflictingDirectives, span, message);
+                }
+            }
+            let Some((verifier, name)) = named else { continue };
+            if let Some(span) = word.span.filter(|_| verifier.is_as_good_as_a_password()) {
+                let message = format!(
+                    "a verifier for {name} is kept for every account, and who steals it can sign in with it"
+                );
+                let help = "leave it out if no client needs it; scram-sha-256 has no such weakness";
+                self.report(Diagnostic::warning(Code::OldVerifier, span, message).help(help));
+            }
+            verifiers.push(verifier);
+        }
+        Some(words.map(|_| verifiers))
+    }
+
+    fn tokens(&mut self, section: &Section<'_>) -> Option<Tokens> {
+        let place = section.value::<String>("keys")?;
+        let is_web = place.starts_with("https://") || place.starts_with("http://");
+        let keys = if is_web {
+            if let Some(span) = place.span
+                && place.starts_with("http://")
+                && !is_this_machine(&place)
+            {
+                let message = "keys fetched without TLS can be anyone's".to_owned();
+                let diagnostic = Diagnostic::error(Code::KeysInTheClear, span, message)
+                    .help("write https://, or http:// with 127.0.0.1 or localhost");
+                self.report(diagnostic);
+            }
+            place.clone().map(KeysAt::Web)
+        } else {
+            let folder = place.span.map(|span| self.sources.file(span.file).path().to_owned());
+            let folder = folder.as_deref().and_then(std::path::Path::parent);
+            let path = folder.unwrap_or(std::path::Path::new("")).join(&place.value);
+            let located = Located { value: path, span: place.span };
+            self.readable(Some(located))?.map(KeysAt::File)
+        };
+        Some(Tokens {
+            issuer: section.value("issuer")?,
+            audiences: section.list("audience")?,
+            keys,
+            scope: section.value("scope"),
+            claim: section.value("claim")?,
+        })
+    }
+}
+
+fn is_this_machine(place: &str) -> bool {
+    let rest = place.strip_prefix("http://").unwrap_or_default();
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    host == "localhost" || host == "127.0.0.1" || rest.starts_with("[::1]")
+}
