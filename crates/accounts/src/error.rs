@@ -3,6 +3,7 @@
 use mail::{Address, Domain};
 use store::StoreError;
 
+use crate::directory::{MEMBERS_MAX, PATTERNS_MAX};
 use crate::password::{APP_PASSWORDS_MAX, PASSWORD_MAX_OCTETS};
 
 /// Why something about a domain, an account or a password was not done.
@@ -34,6 +35,15 @@ pub enum AccountError {
     /// The address names an alias where an account is needed.
     #[error("{0} is an alias, not an account")]
     IsAlias(Address),
+    /// The address names a group where an account is needed.
+    #[error("{0} is a group, not an account")]
+    IsGroup(Address),
+    /// A group has no members, or too many.
+    #[error("the group {0} needs 1 to {MEMBERS_MAX} members")]
+    Members(Address),
+    /// A domain has as many aliases with `*` as it can.
+    #[error("{0} has {PATTERNS_MAX} aliases with * already")]
+    Patterns(Domain),
     /// An alias would lead back to itself, or over too many others.
     #[error("the alias {0} would lead back to itself or over too many aliases")]
     AliasLoop(Address),

@@ -12,6 +12,7 @@
 pub mod directory;
 mod error;
 pub mod failures;
+pub mod import;
 pub mod password;
 pub mod sasl;
 pub mod security;
@@ -19,7 +20,9 @@ pub mod settings;
 pub mod sign_in;
 pub mod token;
 
-pub use directory::{Account, Directory, DomainSettings, Entry, Kind, Recipients, Resolution};
+pub use directory::{
+    Account, Directory, DomainSettings, Entry, Group, Kind, Recipients, Resolution,
+};
 pub use error::AccountError;
 pub use failures::{Failures, Gate};
 pub use password::{Cost, Kept, Password, PasswordHash, Policy, Verifier};

@@ -118,9 +118,15 @@ impl Builder<'_> {
         let default_encryption = delivery
             .as_ref()
             .map_or(tls::Level::Opportunistic, |delivery| delivery.default_encryption.value);
-        let rule_set = self
-            .rule_set(top, trusted_networks.value.clone(), default_encryption)
-            .map(|rule_set| rules::RuleSet { scanning: courses, ..rule_set });
+        let rule_set = self.rule_set(top, trusted_networks.value.clone(), default_encryption).map(
+            |rule_set| rules::RuleSet {
+                scanning: courses,
+                sender_must_match: sign_in
+                    .as_ref()
+                    .map_or_else(Default::default, |sign_in| *sign_in.sender_must_match),
+                ..rule_set
+            },
+        );
         let policy = rule_set.as_ref().and_then(|rule_set| self.compile(rule_set));
         let ca_bundle = self.readable(top.value("ca-bundle"));
         self.certificates_of_listeners(&listeners);

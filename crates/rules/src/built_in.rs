@@ -1,6 +1,7 @@
 //! The rules that hold before any is written. They stand before the others, and
 //! their numbers begin with 0.
 
+mod ownership;
 mod scan;
 
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use crate::policy::RuleSet;
 use crate::rule::{Condition, Origin, Rule, Statement};
 use crate::test::{Relation, Test, Value, Word};
 
+pub use ownership::SenderMatch;
 pub use scan::{Course, Scanning};
 
 /// The table of clients that may relay without signing in.
@@ -63,6 +65,7 @@ pub fn rules(set: &RuleSet) -> Vec<Rule> {
         ),
     ];
     rules.extend(set.scanning.into_iter().flat_map(scan::rules).map(|(rule, _)| rule));
+    rules.extend(ownership::rules(set.sender_must_match).into_iter().map(|(rule, _)| rule));
     rules
 }
 
@@ -80,9 +83,12 @@ pub fn show(set: &RuleSet) -> String {
         "STARTTLS is offered, and tried on the way out.",
     ];
     let scan = set.scanning.into_iter().flat_map(scan::rules).map(|(_, reason)| reason);
+    let ownership = ownership::rules(set.sender_must_match).into_iter().map(|(_, reason)| reason);
     let mut text = String::new();
     let rules = rules(set);
-    for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons.into_iter().chain(scan)) {
+    for ((minor, rule), reason) in
+        (1..).zip(&rules).zip(reasons.into_iter().chain(scan).chain(ownership))
+    {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# 0.{minor} {reason}\n{rule}");
     }

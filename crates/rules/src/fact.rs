@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use mail::{Address, Domain};
 use tls::{Fingerprint, Suite, Version};
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Ownership};
 use crate::stage::Stage;
 use crate::test::{Weekday, Word};
 
@@ -52,6 +52,10 @@ pub enum Fact {
     Delivery,
     /// How many recipients the transaction has.
     RecipientCount,
+    /// Whose the reverse-path is.
+    SenderAddress,
+    /// Whose the addresses in the From field are.
+    FromAddress,
     /// The size of the message.
     MessageSize,
     /// The values of the header fields of this name.
@@ -191,7 +195,7 @@ impl Fact {
     }
 
     /// Every fact; [`Fact::Header`] without a name.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Tls,
         Self::TlsVersion,
         Self::TlsCipher,
@@ -210,6 +214,8 @@ impl Fact {
         Self::RecipientAccount,
         Self::Delivery,
         Self::RecipientCount,
+        Self::SenderAddress,
+        Self::FromAddress,
         Self::MessageSize,
         Self::Header(String::new()),
         Self::Subject,
@@ -232,6 +238,7 @@ impl Fact {
     pub const fn info(&self) -> Info {
         use Stage::{Auth, Connect, Data, Hello, Mail, Rcpt};
         const ACCOUNTS: &[Word] = &[Word::Mailbox, Word::Alias, Word::Group];
+        const OWNERSHIP: &[Word] = &[Word::Own, Word::Foreign];
         const DELIVERY: &[Word] = &[Word::Local, Word::Relaying];
         const SPAM: &[Word] = &[
             Word::None,
@@ -355,6 +362,20 @@ impl Fact {
                 (Data, Data),
                 Kind::Count,
                 "How many recipients the transaction has.",
+            ),
+            Self::SenderAddress => info(
+                "sender address",
+                "",
+                (Mail, Mail),
+                Kind::Words(OWNERSHIP),
+                "Whether the envelope's sender belongs to the account that signed in (own) or not (foreign).",
+            ),
+            Self::FromAddress => info(
+                "from address",
+                "",
+                (Data, Data),
+                Kind::Words(OWNERSHIP),
+                "The same of the addresses in the From field.",
             ),
             Self::MessageSize => info(
                 "message size",
@@ -503,6 +524,16 @@ impl Fact {
             Self::RecipientCount => {
                 all(&mut facts.recipient_count.iter().map(|n| Seen::Number(u64::from(*n))))
             }
+            Self::SenderAddress => all(&mut facts
+                .ownership
+                .and_then(|ownership| ownership.sender)
+                .iter()
+                .map(|is_own| Seen::Word(Ownership::word(*is_own)))),
+            Self::FromAddress => all(&mut facts
+                .ownership
+                .and_then(|ownership| ownership.from)
+                .iter()
+                .map(|is_own| Seen::Word(Ownership::word(*is_own)))),
             Self::MessageSize => all(&mut message.iter().map(|m| Seen::Number(m.size_octets))),
             Self::Header(name) => all(&mut message
                 .iter()

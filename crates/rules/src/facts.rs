@@ -6,6 +6,10 @@ use mail::{Address, Domain, ReversePath, Timestamp};
 use serde::{Deserialize, Serialize};
 use tls::Handshake;
 
+mod ownership;
+
+pub use ownership::Ownership;
+
 use crate::test::{MINUTES_A_DAY, Weekday, Word};
 
 /// The facts that rules look at.
@@ -42,6 +46,9 @@ pub struct Facts {
     /// What filters said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<crate::scan::ScanFacts>,
+    /// Whether the sender's addresses belong to who signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ownership: Option<Ownership>,
 }
 
 /// One recipient and what this server knows of it.

@@ -37,7 +37,7 @@ pub use decision::{Decision, Outcome};
 pub use explanation::Explanation;
 pub use fact::Fact;
 pub use facts::{
-    AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, RecipientFacts,
+    AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, Ownership, RecipientFacts,
 };
 pub use force_encrypt::ForceEncrypt;
 pub use pattern::Pattern;

@@ -90,6 +90,10 @@ pub enum Word {
     Alias,
     /// The recipient is a list of others.
     Group,
+    /// The address belongs to the account that signed in.
+    Own,
+    /// The address belongs to somebody else.
+    Foreign,
     /// A filter has nothing against the message.
     Passed,
     /// A filter found a virus.
@@ -129,6 +133,8 @@ impl Word {
             Self::Mailbox => "mailbox",
             Self::Alias => "alias",
             Self::Group => "group",
+            Self::Own => "own",
+            Self::Foreign => "foreign",
             Self::Passed => "passed",
             Self::Infected => "infected",
             Self::Spam => "spam",

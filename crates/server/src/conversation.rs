@@ -3,6 +3,7 @@
 
 mod content;
 mod filters;
+mod ownership;
 mod recipient;
 mod sign_in;
 
@@ -219,6 +220,7 @@ impl Conversation {
         }
         self.facts.sender = Some(envelope.reverse_path.clone());
         self.facts.authenticated = self.sign_in.identity().map(str::to_owned);
+        self.facts.ownership = self.sender_ownership(&envelope.reverse_path);
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Mail);
         if let Some(refusal) = self.refusal(&decision) {
             self.note_refusal(&decision, &refusal, None);

@@ -69,6 +69,7 @@ pub struct Taken {
 
 /// What becomes of one recipient. Its address is where the mail goes in the end; an alias or
 /// a redirection is kept as the original recipient (RFC 3461 section 4.2).
+#[derive(Clone)]
 pub struct Fate {
     recipient: Recipient,
     given: Address,
@@ -81,6 +82,7 @@ pub struct Fate {
     forwarded: bool,
 }
 
+#[derive(Clone)]
 enum Course {
     Deliver,
     Discard,
@@ -184,7 +186,8 @@ impl Fate {
             accounts::Resolution::Account { account, .. } => Some(&account.address),
             accounts::Resolution::Alias { target, .. }
             | accounts::Resolution::CatchAll { target, .. } => Some(target),
-            accounts::Resolution::AnyRecipient
+            accounts::Resolution::Group(_)
+            | accounts::Resolution::AnyRecipient
             | accounts::Resolution::Disabled(_)
             | accounts::Resolution::NoSuchUser
             | accounts::Resolution::NotOurs => None,
@@ -193,6 +196,34 @@ impl Fate {
             self.go_to(target);
         }
     }
+}
+
+/// The fates with every group in them opened: each member has a fate of its own, and so a
+/// delivery and a result of its own.
+fn open_groups(fates: Vec<Fate>, server: &Server) -> Vec<Fate> {
+    let mut opened = Vec::with_capacity(fates.len());
+    for fate in fates {
+        let expansion = match fate.course {
+            Course::Deliver | Course::Quarantine(_) => {
+                server.accounts.directory().expand(&fate.recipient.address)
+            }
+            Course::Discard => None,
+        };
+        let Some(expansion) = expansion else {
+            opened.push(fate);
+            continue;
+        };
+        if expansion.cut || !expansion.gone.is_empty() {
+            tracing::warn!(group = %fate.recipient.address, gone = ?expansion.gone,
+                cut = expansion.cut, "members of a group get no mail");
+        }
+        for member in expansion.members {
+            let mut each = fate.clone();
+            each.redirect(member, server);
+            opened.push(each);
+        }
+    }
+    opened
 }
 
 /// What entries are made of: recipients with the same destination, way and course.
@@ -206,7 +237,7 @@ impl Intake<'_> {
     /// The store's; nothing was kept then.
     pub async fn accept(mut self, server: &Arc<Server>) -> Result<Taken, StoreError> {
         let head = self.head();
-        let mut fates = std::mem::take(&mut self.fates);
+        let mut fates = open_groups(std::mem::take(&mut self.fates), server);
         let srs = server.signatory.srs(self.snapshot);
         for fate in &mut fates {
             if let Some(srs) = &srs {

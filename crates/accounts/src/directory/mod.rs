@@ -16,8 +16,11 @@ use mail::{Address, Domain, Timestamp};
 use store::{AccountRow, DomainRow, Store};
 use tokio::sync::Mutex;
 
-pub use row::{Account, Alias, Credentials, Entry, Kind};
-pub use table::{ALIASES_MAX, DomainSettings, Recipients, Resolution};
+pub use row::{Account, Alias, Credentials, Entry, Group, Kind};
+pub use table::{
+    ALIASES_MAX, DomainSettings, EXPANDED_MAX, Expansion, MEMBERS_MAX, PATTERNS_MAX, Recipients,
+    Resolution,
+};
 
 use crate::AccountError;
 use crate::password::{APP_PASSWORDS_MAX, AppPassword, Kept, Keys, PasswordHash};
@@ -85,6 +88,11 @@ impl Directory {
     /// Whether `domain` is ours.
     pub fn is_ours(&self, domain: &Domain) -> bool {
         self.table().is_ours(domain)
+    }
+
+    /// What is at exactly this address.
+    pub fn entry(&self, address: &Address) -> Option<Entry> {
+        self.table().entry(address)
     }
 
     /// The account of exactly this address, without aliases and sub-addresses.
@@ -191,6 +199,10 @@ impl Directory {
         self.check_new(&address)?;
         if address.to_key() == target.to_key() {
             return Err(AccountError::AliasLoop(address));
+        }
+        let is_pattern = address.local().contains('*');
+        if is_pattern && self.table().patterns_of(address.domain()) >= PATTERNS_MAX {
+            return Err(AccountError::Patterns(address.domain().clone()));
         }
         if self.table().follow(target.clone()).is_none() {
             return Err(match self.table().entry(&target) {
@@ -387,7 +399,52 @@ impl Directory {
         self.change(address, |account| account.disabled = disabled).await
     }
 
-    /// Removes an account or an alias. Mail that was delivered stays where it is; aliases that
+    /// Makes `address` a name for many, or replaces its members.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NotOurs`], [`AccountError::Exists`] when the address is an account or an
+    /// alias, [`AccountError::Members`] when they are none or too many,
+    /// [`AccountError::NoAccount`] for a member of our domains that is not there, or
+    /// [`AccountError::Store`].
+    pub async fn put_group(
+        &self,
+        address: Address,
+        members: Vec<Address>,
+        now: Timestamp,
+    ) -> Result<(), AccountError> {
+        let _changing = self.changing.lock().await;
+        let created = match self.table().entry(&address) {
+            Some(Entry::Group(group)) => Some(group.created),
+            Some(Entry::Account(_) | Entry::Alias(_)) | None => None,
+        };
+        if created.is_none() {
+            self.check_new(&address)?;
+        }
+        if members.is_empty() || members.len() > MEMBERS_MAX {
+            return Err(AccountError::Members(address));
+        }
+        for member in &members {
+            if self.table().follow(member.clone()).is_none() {
+                return Err(AccountError::NoAccount(member.clone()));
+            }
+        }
+        let group = Group { address, members, created: created.unwrap_or(now) };
+        self.put_new(Entry::Group(group), now).await
+    }
+
+    /// Everybody in the group of this address; `None` when there is no such group.
+    pub fn expand(&self, address: &Address) -> Option<Expansion> {
+        self.table().expand(address)
+    }
+
+    /// Whether mail from `sender` is mail from `account`: from its address with or without a
+    /// tag, from an alias of it, or from a group it is in.
+    pub fn may_send_as(&self, account: &Address, sender: &Address) -> bool {
+        self.table().may_send_as(account, sender)
+    }
+
+    /// Removes an account, an alias or a group. Mail that was delivered stays where it is; aliases that
     /// led to it lead nowhere from now on.
     ///
     /// # Errors
@@ -451,6 +508,7 @@ impl Directory {
                 self.put(Entry::Account(account)).await
             }
             Some(Entry::Alias(_)) => Err(AccountError::IsAlias(address.clone())),
+            Some(Entry::Group(_)) => Err(AccountError::IsGroup(address.clone())),
             None => Err(AccountError::NoAccount(address.clone())),
         }
     }

@@ -79,6 +79,17 @@ pub struct Alias {
     pub created: Timestamp,
 }
 
+/// A name for many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// The name.
+    pub address: Address,
+    /// Who gets its mail: accounts, aliases and other groups of ours, and mailboxes elsewhere.
+    pub members: Vec<Address>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
 /// The row of a domain. Every domain with entries has one, so that they can be found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredDomain {
@@ -88,7 +99,7 @@ pub(super) struct StoredDomain {
     pub added: bool,
 }
 
-/// An account or an alias: what an address of ours is.
+/// An account, an alias or a group: what an address of ours is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
 pub enum Entry {
@@ -96,6 +107,8 @@ pub enum Entry {
     Account(Account),
     /// An alias.
     Alias(Alias),
+    /// A group.
+    Group(Group),
 }
 
 impl Entry {
@@ -104,6 +117,7 @@ impl Entry {
         match self {
             Self::Account(account) => &account.address,
             Self::Alias(alias) => &alias.address,
+            Self::Group(group) => &group.address,
         }
     }
 

@@ -1,16 +1,51 @@
 //! The directory in memory: which domains are ours, and who is there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use mail::{Address, Domain, Status};
 
 use crate::password::Kept;
 
-use super::row::{Account, Alias, Entry, key_of};
+use super::row::{Account, Alias, Entry, Group, key_of};
 
 /// Aliases followed for one address.
 pub const ALIASES_MAX: usize = 8;
+
+/// Members of one group, as it is kept.
+pub const MEMBERS_MAX: usize = 1_000;
+/// Members of one group, when all groups in it are opened.
+pub const EXPANDED_MAX: usize = 5_000;
+/// Aliases with `*` of one domain.
+pub const PATTERNS_MAX: usize = 200;
+
+/// Who is in a group in the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expansion {
+    /// Everybody, each once.
+    pub members: Vec<Address>,
+    /// Members that are not there, or disabled.
+    pub gone: Vec<Address>,
+    /// There are more than [`EXPANDED_MAX`], and the rest is not told.
+    pub cut: bool,
+}
+
+/// Whether `text` is what `pattern` allows, in which `*` is any number of characters.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else { return rest.is_empty() };
+    for piece in pieces {
+        match rest.split_once(piece) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
 
 /// What the configuration says about a domain of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +86,8 @@ pub enum Resolution {
         /// The account of that address; `None` when it is not ours.
         account: Option<Arc<Account>>,
     },
+    /// A group; [`Directory::expand`](super::Directory::expand) tells who is in it.
+    Group(Arc<Group>),
     /// No account, but the domain's catch-all has its mail.
     CatchAll {
         /// Who gets it.
@@ -79,7 +116,11 @@ impl Resolution {
         match self {
             Self::Account { account, .. } => Some(account),
             Self::Alias { account, .. } | Self::CatchAll { account, .. } => account.as_ref(),
-            Self::AnyRecipient | Self::Disabled(_) | Self::NoSuchUser | Self::NotOurs => None,
+            Self::AnyRecipient
+            | Self::Disabled(_)
+            | Self::Group(_)
+            | Self::NoSuchUser
+            | Self::NotOurs => None,
         }
     }
 
@@ -91,6 +132,7 @@ impl Resolution {
             Self::Account { .. }
             | Self::AnyRecipient
             | Self::Disabled(_)
+            | Self::Group(_)
             | Self::NoSuchUser
             | Self::NotOurs => None,
         }
@@ -105,6 +147,7 @@ impl Resolution {
             Self::Account { .. }
             | Self::Alias { .. }
             | Self::CatchAll { .. }
+            | Self::Group(_)
             | Self::AnyRecipient
             | Self::NotOurs => None,
         }
@@ -134,12 +177,15 @@ struct Place {
     added: bool,
     /// By local part in lower case.
     entries: HashMap<Box<str>, Slot>,
+    /// The keys of aliases with `*` in them, the most particular first.
+    patterns: Vec<Box<str>>,
 }
 
 #[derive(Debug, Clone)]
 enum Slot {
     Account(Arc<Account>),
     Alias(Alias),
+    Group(Arc<Group>),
 }
 
 impl Table {
@@ -186,14 +232,17 @@ impl Table {
             match entry {
                 Entry::Account(account) => Slot::Account(Arc::new(account)),
                 Entry::Alias(alias) => Slot::Alias(alias),
+                Entry::Group(group) => Slot::Group(Arc::new(group)),
             },
         );
+        place.find_patterns();
     }
 
     pub fn remove(&mut self, address: &Address) {
         self.forget_certificates(address);
         if let Some(place) = self.domains.get_mut(address.domain()) {
             place.entries.remove(key_of(address).as_str());
+            place.find_patterns();
         }
         self.tidy();
     }
@@ -270,7 +319,77 @@ impl Table {
         }
         match self.slot(address)? {
             Slot::Account(account) => Some(account),
-            Slot::Alias(_) => None,
+            Slot::Alias(_) | Slot::Group(_) => None,
+        }
+    }
+
+    /// How many aliases with `*` a domain has.
+    pub fn patterns_of(&self, domain: &Domain) -> usize {
+        self.domains.get(domain).map_or(0, |place| place.patterns.len())
+    }
+
+    /// Everybody in the group of this address: each once, groups in groups opened, aliases
+    /// followed. Who is not there any more, or is disabled, is left out. `None` when there is
+    /// no such group.
+    pub fn expand(&self, address: &Address) -> Option<Expansion> {
+        let Resolution::Group(first) = self.resolve(address) else { return None };
+        let mut expansion = Expansion::default();
+        let mut opened: HashSet<String> = HashSet::from([first.address.to_key()]);
+        let mut named = HashSet::new();
+        let mut waiting = VecDeque::from([first]);
+        while let Some(group) = waiting.pop_front() {
+            for member in &group.members {
+                let reached = match self.resolve(member) {
+                    Resolution::Account { account, .. } => account.address.clone(),
+                    Resolution::Alias { target, .. } | Resolution::CatchAll { target, .. } => {
+                        target
+                    }
+                    Resolution::AnyRecipient | Resolution::NotOurs => member.clone(),
+                    Resolution::Group(inner) => {
+                        if opened.insert(inner.address.to_key()) {
+                            waiting.push_back(inner);
+                        }
+                        continue;
+                    }
+                    Resolution::Disabled(_) | Resolution::NoSuchUser => {
+                        expansion.gone.push(member.clone());
+                        continue;
+                    }
+                };
+                // An alias may stand for a group; then that is opened too.
+                if let Resolution::Group(inner) = self.resolve(&reached) {
+                    if opened.insert(inner.address.to_key()) {
+                        waiting.push_back(inner);
+                    }
+                    continue;
+                }
+                if expansion.members.len() >= EXPANDED_MAX {
+                    expansion.cut = true;
+                    return Some(expansion);
+                }
+                if named.insert(reached.to_key()) {
+                    expansion.members.push(reached);
+                }
+            }
+        }
+        Some(expansion)
+    }
+
+    /// Whether mail from `sender` is mail from `account`: its own address with or without a tag,
+    /// an alias of it, or a group it is in.
+    pub fn may_send_as(&self, account: &Address, sender: &Address) -> bool {
+        match self.resolve(sender) {
+            Resolution::Account { account: owner, .. } => owner.address == *account,
+            Resolution::Alias { account: Some(owner), .. } => owner.address == *account,
+            Resolution::Group(group) => self
+                .expand(&group.address)
+                .is_some_and(|expansion| expansion.members.contains(account)),
+            Resolution::Alias { account: None, .. }
+            | Resolution::CatchAll { .. }
+            | Resolution::AnyRecipient
+            | Resolution::Disabled(_)
+            | Resolution::NoSuchUser
+            | Resolution::NotOurs => false,
         }
     }
 
@@ -301,9 +420,15 @@ impl Table {
         match slot {
             Slot::Account(account) if account.disabled => Resolution::Disabled(Arc::clone(account)),
             Slot::Account(account) => Resolution::Account { account: Arc::clone(account), tag },
+            Slot::Group(group) => Resolution::Group(Arc::clone(group)),
             Slot::Alias(alias) => match self.follow(alias.target.clone()) {
                 Some((_, Some(account))) if account.disabled => Resolution::Disabled(account),
-                Some((target, account)) => Resolution::Alias { target, account },
+                Some((target, account)) => match self.slot(&target) {
+                    Some(Slot::Group(group)) => Resolution::Group(Arc::clone(group)),
+                    Some(Slot::Account(_) | Slot::Alias(_)) | None => {
+                        Resolution::Alias { target, account }
+                    }
+                },
                 None => Resolution::NoSuchUser,
             },
         }
@@ -324,6 +449,7 @@ impl Table {
                     return Some((target, Some(account)));
                 }
                 Some((Slot::Alias(alias), _)) => target = alias.target.clone(),
+                Some((Slot::Group(group), _)) => return Some((group.address.clone(), None)),
                 None => {
                     return (place.recipients() == Recipients::Any).then_some((target, None));
                 }
@@ -355,8 +481,25 @@ impl Place {
         if let Some(slot) = self.entries.get(local) {
             return Some((slot, None));
         }
-        let (base, _) = local.split_once(self.tag_separator()?)?;
-        self.entries.get(base).map(|slot| (slot, Some(())))
+        let base = self.tag_separator().and_then(|separator| local.split_once(separator));
+        if let Some(slot) = base.and_then(|(base, _)| self.entries.get(base)) {
+            return Some((slot, Some(())));
+        }
+        let pattern = self.patterns.iter().find(|pattern| fits(pattern, local))?;
+        self.entries.get(pattern).map(|slot| (slot, None))
+    }
+
+    /// Finds the aliases with `*` anew. The more other characters one has, the more particular
+    /// it is.
+    fn find_patterns(&mut self) {
+        let is_pattern =
+            |(key, slot): &(&Box<str>, &Slot)| key.contains('*') && matches!(slot, Slot::Alias(_));
+        let mut patterns: Vec<Box<str>> =
+            self.entries.iter().filter(is_pattern).map(|(key, _)| key.clone()).collect();
+        patterns.sort_by_key(|key| {
+            (std::cmp::Reverse(key.chars().filter(|c| *c != '*').count()), key.clone())
+        });
+        self.patterns = patterns;
     }
 
     fn tag_of<'a>(&self, local: &'a str) -> &'a str {
@@ -370,6 +513,7 @@ impl Slot {
     fn to_entry(&self) -> Entry {
         match self {
             Self::Account(account) => Entry::Account(Account::clone(account)),
+            Self::Group(group) => Entry::Group(Group::clone(group)),
             Self::Alias(alias) => Entry::Alias(alias.clone()),
         }
     }
@@ -502,5 +646,71 @@ mod tests {
         // Ten times the aim, for a busy machine and a build without optimisation.
         let each = began.elapsed() / rounds;
         assert!(each < std::time::Duration::from_micros(10), "{each:?}");
+    }
+
+    fn group(text: &str, members: &[&str]) -> Entry {
+        let members = members.iter().map(|member| address(member)).collect();
+        Entry::Group(Group { address: address(text), members, created: mail::Timestamp(0) })
+    }
+
+    #[test]
+    fn a_group_is_opened_once_however_its_members_lead_round() {
+        let mut table = table();
+        table.put(account("eve@clinic.test"));
+        table.put(account("max@clinic.test"));
+        table.put(group(
+            "all@clinic.test",
+            &["staff@clinic.test", "eve@clinic.test", "x@other.test"],
+        ));
+        table.put(group(
+            "staff@clinic.test",
+            &["all@clinic.test", "Max@clinic.test", "gone@clinic.test"],
+        ));
+        let expansion = table.expand(&address("all@clinic.test")).unwrap();
+        let members: Vec<String> = expansion.members.iter().map(Address::to_string).collect();
+        assert_eq!(members, ["eve@clinic.test", "x@other.test", "max@clinic.test"]);
+        assert_eq!(expansion.gone, [address("gone@clinic.test")]);
+        assert!(!expansion.cut);
+        assert!(table.expand(&address("eve@clinic.test")).is_none());
+        assert!(table.may_send_as(&address("max@clinic.test"), &address("all@clinic.test")));
+        assert!(table.may_send_as(&address("eve@clinic.test"), &address("eve+tag@clinic.test")));
+        assert!(!table.may_send_as(&address("eve@clinic.test"), &address("staff2@clinic.test")));
+        assert!(!table.may_send_as(&address("eve@clinic.test"), &address("max@clinic.test")));
+    }
+
+    #[test]
+    fn a_group_that_is_too_large_is_cut() {
+        let mut table = table();
+        let names: Vec<String> = (0..8_000).map(|n| format!("n{n}@other.test")).collect();
+        for (at, part) in names.chunks(1_000).enumerate() {
+            let members: Vec<&str> = part.iter().map(String::as_str).collect();
+            table.put(group(&format!("part{at}@clinic.test"), &members));
+        }
+        let parts: Vec<String> = (0..8).map(|at| format!("part{at}@clinic.test")).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        table.put(group("everybody@clinic.test", &parts));
+        let expansion = table.expand(&address("everybody@clinic.test")).unwrap();
+        assert_eq!((expansion.members.len(), expansion.cut), (EXPANDED_MAX, true));
+    }
+
+    #[test]
+    fn an_alias_with_a_star_takes_what_nothing_else_does() {
+        let mut table = table();
+        table.put(account("eve@clinic.test"));
+        table.put(account("max@clinic.test"));
+        let alias = |text: &str, target: &str| {
+            let (address, target) = (address(text), address(target));
+            Entry::Alias(Alias { address, target, created: mail::Timestamp(0) })
+        };
+        table.put(alias("sales-*@clinic.test", "eve@clinic.test"));
+        table.put(alias("sales-*-fr@clinic.test", "max@clinic.test"));
+        table.put(alias("sales-max@clinic.test", "max@clinic.test"));
+        let reached =
+            |text: &str| table.resolve(&address(text)).account().map(|a| a.address.to_string());
+        assert_eq!(reached("Sales-2026@clinic.test").as_deref(), Some("eve@clinic.test"));
+        assert_eq!(reached("sales-2026-fr@clinic.test").as_deref(), Some("max@clinic.test"));
+        assert_eq!(reached("sales-max@clinic.test").as_deref(), Some("max@clinic.test"));
+        assert_eq!(table.resolve(&address("sale-1@clinic.test")), Resolution::NoSuchUser);
+        assert!(fits("a*b*c", "a-b-c") && !fits("a*b*c", "a-c") && !fits("ab*b", "ab"));
     }
 }

@@ -50,6 +50,7 @@ impl Builder<'_> {
             local_domains,
             default_encryption,
             scanning: None,
+            sender_must_match: rules::built_in::SenderMatch::Off,
         })
     }
 

@@ -1,5 +1,7 @@
 //! `sign-in { }`.
 
+use rules::built_in::SenderMatch;
+
 use super::Builder;
 use crate::check::Section;
 use crate::code::Code;
@@ -20,7 +22,14 @@ impl Builder<'_> {
                 "address" => AccountCertificates::Address,
                 _ => AccountCertificates::Off,
             });
+        let sender_must_match =
+            section.value::<&str>("sender-must-match")?.map(|word| match word {
+                "envelope" => SenderMatch::Envelope,
+                "envelope-and-header" => SenderMatch::EnvelopeAndHeader,
+                _ => SenderMatch::Off,
+            });
         Some(SignIn {
+            sender_must_match,
             verifiers: verifiers?,
             password_length: section.value("password-length")?,
             breached_passwords,

@@ -20,6 +20,8 @@ pub struct SignIn {
     pub password_expiry: Located<Option<Duration>>,
     /// How a client certificate names an account.
     pub client_certificates: Located<AccountCertificates>,
+    /// Which sender addresses must belong to who signed in.
+    pub sender_must_match: Located<rules::built_in::SenderMatch>,
     /// The identity provider whose tokens are taken.
     pub tokens: Option<Tokens>,
 }

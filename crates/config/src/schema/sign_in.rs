@@ -75,6 +75,20 @@ pub static SIGN_IN: Context = Context {
             "client-certificates fingerprint",
         ),
         Directive::new(
+            "sender-must-match",
+            &[values(&[one(
+                "addresses",
+                Kind::OneOf(&[
+                    ("off", "who signed in may send from any address"),
+                    ("envelope", "the envelope's sender must belong to the account"),
+                    ("envelope-and-header", "and so must every address in the From field"),
+                ]),
+            )])],
+            Absent::Value("off"),
+            "Which sender addresses must belong to the account that signed in: its own address with or without a tag, its aliases, and the groups it is in. Others are refused with 553 5.7.1 by the built-in rules `sender-must-match` and `from-must-match`, which `explain` shows.",
+            "sender-must-match envelope-and-header",
+        ),
+        Directive::new(
             "tokens",
             &[block(&[], &TOKENS)],
             Absent::Derived("OAUTHBEARER and XOAUTH2 are not offered"),

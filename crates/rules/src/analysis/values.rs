@@ -164,6 +164,8 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::Recipient
         | Fact::RecipientDomain
         | Fact::RecipientAccount
+        | Fact::SenderAddress
+        | Fact::FromAddress
         | Fact::Delivery
         | Fact::RecipientCount
         | Fact::MessageSize

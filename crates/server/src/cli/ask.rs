@@ -25,6 +25,15 @@ pub fn run_account(global: &Global, mut request: accounts::Request) -> u8 {
             }
         }
     }
+    if let Some((path, text)) = request.file_mut() {
+        match read_file(path) {
+            Ok(read) => *text = read,
+            Err(error) => {
+                eprintln!("{} cannot be read: {error}", path.display());
+                return exit::NO_INPUT;
+            }
+        }
+    }
     run(global, &Request::Account(request))
 }
 
@@ -104,6 +113,15 @@ pub fn print(global: &Global, answer: &Answer) -> u8 {
 
 /// The longest password read, in octets.
 const PASSWORD_MAX_OCTETS: u64 = 1024;
+
+/// The longest file read, in octets.
+const FILE_MAX_OCTETS: u64 = 16 * 1024 * 1024;
+
+fn read_file(path: &std::path::Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_MAX_OCTETS).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 /// One line from standard input; asks for it when that is a terminal.
 fn read_password() -> std::io::Result<String> {

@@ -107,7 +107,13 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
         Ok(listener) => listener,
         Err(answer) => return Ok(answer),
     };
-    let facts = facts(&request, listener);
+    let mut facts = facts(&request, listener);
+    facts.ownership = request.authenticated.as_ref().map(|account| rules::Ownership {
+        sender: Some(
+            request.from.address().is_none_or(|from| ground.directory.may_send_as(account, from)),
+        ),
+        from: None,
+    });
     let mut text = format!("Nothing is delivered. {}\n", ground.title);
     let mut recipients = Vec::new();
     let mut all = true;
@@ -149,6 +155,7 @@ fn facts(request: &Request, listener: &Listener) -> Facts {
         recipient_count: u32::try_from(request.to.len()).ok(),
         message: message.or(sized),
         scan: None,
+        ownership: None,
     }
 }
 

@@ -138,6 +138,7 @@ impl Conversation {
         };
         self.facts.scan = scan;
         self.facts.recipient_count = u32::try_from(recipients.len()).ok();
+        self.facts.ownership = self.header_ownership(&header);
         self.facts.message = Some(self.message_facts(&header, &body, attachments));
         let judged: Vec<Judged> = commit
             .envelope

@@ -93,6 +93,7 @@ pub(crate) fn recipient_facts(address: &Address, resolution: &Resolution) -> Rec
     let account = match resolution {
         Resolution::Account { .. } | Resolution::Disabled(_) => Some(AccountKind::Mailbox),
         Resolution::Alias { .. } | Resolution::CatchAll { .. } => Some(AccountKind::Alias),
+        Resolution::Group(_) => Some(AccountKind::Group),
         Resolution::AnyRecipient | Resolution::NoSuchUser | Resolution::NotOurs => None,
     };
     RecipientFacts { address: address.clone(), is_local: resolution.is_ours(), account }

@@ -130,6 +130,7 @@ fn of_recipient(facts: &Facts, resolution: &Resolution) -> Option<Obstacle> {
         Resolution::Disabled(_) => format!("the account {address} is disabled"),
         Resolution::Account { .. }
         | Resolution::Alias { .. }
+        | Resolution::Group(_)
         | Resolution::CatchAll { .. }
         | Resolution::AnyRecipient
         | Resolution::NoSuchUser
