@@ -360,3 +360,47 @@ pub(crate) const BATCH_MAX: usize = 256;
 /// Segments of abandoned bodies are looked for every so many batches.
 const SWEEP_EVERY: u64 = 1024;
 const ROOM_ASK_AGAIN: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Store};
+
+    fn put(name: &'static str, octets: usize) -> impl Work<Output = ()> {
+        Act(move |tx: &mut Tx<'_>| {
+            let value = vec![b'x'; octets];
+            tx.execute("fill", "INSERT INTO setting VALUES (?1, ?2)", (name, value))?;
+            Ok(())
+        })
+    }
+
+    #[tokio::test]
+    async fn what_fits_is_written_though_another_job_of_its_batch_fills_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Options::default()).unwrap();
+        // As many pages as there are, and some 80 KB.
+        let limit = Act(|tx: &mut Tx<'_>| {
+            let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            let pages = tx.connection.query_row("PRAGMA page_count", [], read).unwrap();
+            tx.connection.pragma_update(None, "max_page_count", pages + 20).unwrap();
+            Ok(())
+        });
+        let _ = store.write(limit).await.unwrap();
+        // While the writer is busy, the others become one batch.
+        let busy = Act(|_: &mut Tx<'_>| {
+            std::thread::sleep(Duration::from_millis(200));
+            Ok(())
+        });
+        let (_, first, large, last) = tokio::join!(
+            store.write(busy),
+            store.write(put("first", 10)),
+            store.write(put("large", 1_000_000)),
+            store.write(put("last", 10)),
+        );
+        assert!(matches!(large, Err(StoreError::Full(_))), "{:?}", large.map(|_| ()));
+        let _ = (first.unwrap(), last.unwrap());
+        assert!(store.setting("first").await.unwrap().is_some());
+        assert!(store.setting("last").await.unwrap().is_some());
+        assert!(store.setting("large").await.unwrap().is_none());
+    }
+}
