@@ -35,6 +35,7 @@ fn entry() -> Entry {
         },
         authenticated: None,
         tls: None,
+        sender: None,
         decision: Decision { revision: 1, rules: Vec::new(), verdict: "accept".to_owned() },
         recipients: vec![Promise {
             address: address("dr.lee@clinic.example"),

@@ -19,6 +19,7 @@ pub(crate) use analysis::diagnostic as finding;
 use names::{Named, Names};
 
 mod analysis;
+mod authentication;
 mod certificate;
 mod domain;
 mod filters;
@@ -118,12 +119,14 @@ impl Builder<'_> {
         let default_encryption = delivery
             .as_ref()
             .map_or(tls::Level::Opportunistic, |delivery| delivery.default_encryption.value);
+        let authentication = self.sender_authentication(top);
         let rule_set = self.rule_set(top, trusted_networks.value.clone(), default_encryption).map(
             |rule_set| rules::RuleSet {
                 scanning: courses,
                 sender_must_match: sign_in
                     .as_ref()
                     .map_or_else(Default::default, |sign_in| *sign_in.sender_must_match),
+                sender_checks: authentication.as_ref().map(|(_, c)| *c).unwrap_or_default(),
                 ..rule_set
             },
         );
@@ -159,6 +162,7 @@ impl Builder<'_> {
             scanners,
             scanning: scanning?,
             evidence: evidence?,
+            sender_authentication: authentication?.0,
             log: log?,
             control,
             hostname: basics.hostname,

@@ -15,6 +15,7 @@ use crate::located::Located;
 use crate::secret::Secret;
 use crate::source::{Sources, Span};
 
+mod authentication;
 mod delivery;
 mod filters;
 mod listener;
@@ -22,6 +23,7 @@ mod sign_in;
 mod signing;
 mod target;
 
+pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderAuthentication};
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use filters::{MilterEntry, ScannerEntry, Scanning};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
@@ -90,6 +92,8 @@ pub struct Config {
     pub scanning: Scanning,
     /// The record of every hop.
     pub evidence: Evidence,
+    /// Who a message is from.
+    pub sender_authentication: SenderAuthentication,
     /// What is logged.
     pub log: Log,
     /// The socket of the command line; `None` switches it off.

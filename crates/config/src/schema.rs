@@ -3,6 +3,7 @@
 //! A new directive is a row here and its line in `build`. A row without a doc sentence or an
 //! example fails the tests; a directive that changes nothing in the model fails them too.
 
+mod authentication;
 mod filters;
 mod listener;
 mod policy;
@@ -11,6 +12,7 @@ mod sign_in;
 mod signing;
 mod top;
 
+pub use authentication::{ARC, DKIM, DMARC, SENDER_AUTHENTICATION, SPF};
 pub use filters::{MILTER, SCANNER, SCANNING};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};

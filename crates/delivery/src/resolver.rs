@@ -1,5 +1,7 @@
 //! DNS for mail: exchangers and addresses, and what the lack of an answer means.
 
+mod questions;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

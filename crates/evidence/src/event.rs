@@ -46,6 +46,9 @@ pub struct Accepted {
     /// The TLS session it came over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<tls::Handshake>>,
+    /// Who the sender was found to be, if that was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Box<crate::SenderAuthentication>>,
     /// What the rules said.
     pub decision: Decision,
     /// Every recipient that was promised something.
@@ -207,6 +210,9 @@ pub struct Refused {
     /// The TLS session, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<tls::Handshake>>,
+    /// Who the sender was found to be, if that was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Box<crate::SenderAuthentication>>,
     /// The reply that was given.
     pub reply: String,
     /// The rule that decided.

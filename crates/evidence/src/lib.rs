@@ -13,6 +13,7 @@
 //! and whoever audits the operator, not a receipt that is sent to anyone.
 
 pub mod archive;
+mod authentication;
 mod chain;
 mod checkpoint;
 mod entry;
@@ -26,6 +27,7 @@ mod testing;
 pub mod trace;
 pub mod verify;
 
+pub use authentication::SenderAuthentication;
 pub use chain::{Digest, GENESIS, envelope_digest, link};
 pub use checkpoint::{Checkpoint, KeyId, PublicKey, Signature, Signer};
 pub use entry::{Entry, SCHEMA_VERSION};

@@ -44,6 +44,7 @@ pub(crate) fn accepted(recipients: &[&str]) -> Event {
             mechanism: "PLAIN".into(),
         }),
         tls: None,
+        sender: None,
         decision: Decision { revision: 41, rules: Vec::new(), verdict: "relay".into() },
         recipients: recipients.iter().map(promise).collect(),
         filters: Vec::new(),

@@ -139,6 +139,7 @@ impl Page {
         };
         let to: Vec<_> = accepted.recipients.iter().map(|r| r.address.to_string()).collect();
         self.line("in", &format!("from {from} to {}", some_of(&to)));
+        self.sender(accepted.sender.as_deref());
         self.filters(&accepted.filters);
         for effect in &accepted.decision.rules {
             self.line("rules", &format!("{}: {}", rule(&effect.rule), clean(&effect.effect)));
@@ -188,12 +189,19 @@ impl Page {
         self.line("in", &parts.collect::<Vec<_>>().join("   "));
     }
 
+    fn sender(&mut self, found: Option<&crate::SenderAuthentication>) {
+        if let Some(line) = found.map(crate::SenderAuthentication::line).filter(|l| !l.is_empty()) {
+            self.line("sender", &clean(&line));
+        }
+    }
+
     fn refused(&mut self, refused: &Refused) {
         self.origin(&refused.origin, refused.authenticated.as_ref());
         self.session(&refused.origin, refused.tls.as_deref());
         let recipient = refused.recipient.as_ref().map(|r| format!(" for {r}")).unwrap_or_default();
         let what = format!("refused at {}{recipient}", clean(&refused.stage));
         self.line("in", &what);
+        self.sender(refused.sender.as_deref());
         self.filters(&refused.filters);
         if let Some(by) = &refused.rule {
             self.line("rules", &rule(by));

@@ -1,12 +1,15 @@
 //! The rules that hold before any is written. They stand before the others, and
 //! their numbers begin with 0.
 
+pub mod authentication;
 mod ownership;
 mod scan;
 
 use std::fmt::Write as _;
 
 use tls::{Level, Version};
+
+pub use authentication::{SenderChecks, Treatment};
 
 use crate::action::{Action, Response, Setting, SignIn, Verdict};
 use crate::fact::Fact;
@@ -29,7 +32,16 @@ pub const TABLES: [&str; 3] = [TRUSTED_NETWORKS, FORCE_ENCRYPT, FORCE_ENCRYPT_TL
 
 /// The built-in rules under `set`, in order: 0.1, 0.2 and so on.
 pub fn rules(set: &RuleSet) -> Vec<Rule> {
-    let mut rules = vec![
+    let mut rules = always(set);
+    rules.extend(authentication::rules(&set.sender_checks).into_iter().map(|(rule, _)| rule));
+    rules.extend(set.scanning.into_iter().flat_map(scan::rules).map(|(rule, _)| rule));
+    rules.extend(ownership::rules(set.sender_must_match).into_iter().map(|(rule, _)| rule));
+    rules
+}
+
+/// Those that are there under every configuration.
+fn always(set: &RuleSet) -> Vec<Rule> {
+    vec![
         rule(
             "no-auth-in-clear",
             Condition::ALWAYS,
@@ -63,10 +75,7 @@ pub fn rules(set: &RuleSet) -> Vec<Rule> {
                 Action::Set(Setting::RelayEncryption(set.default_encryption)),
             ],
         ),
-    ];
-    rules.extend(set.scanning.into_iter().flat_map(scan::rules).map(|(rule, _)| rule));
-    rules.extend(ownership::rules(set.sender_must_match).into_iter().map(|(rule, _)| rule));
-    rules
+    ]
 }
 
 /// What no rule can change, applied after all of them.
@@ -86,9 +95,10 @@ pub fn show(set: &RuleSet) -> String {
     let ownership = ownership::rules(set.sender_must_match).into_iter().map(|(_, reason)| reason);
     let mut text = String::new();
     let rules = rules(set);
-    for ((minor, rule), reason) in
-        (1..).zip(&rules).zip(reasons.into_iter().chain(scan).chain(ownership))
-    {
+    let checks = authentication::rules(&set.sender_checks);
+    let checks = checks.iter().map(|(_, reason)| *reason);
+    let reasons = reasons.into_iter().chain(checks).chain(scan).chain(ownership);
+    for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# 0.{minor} {reason}\n{rule}");
     }

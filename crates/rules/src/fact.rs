@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use mail::{Address, Domain};
 use tls::{Fingerprint, Suite, Version};
 
+use crate::facts::authentication::words;
 use crate::facts::{Facts, Ownership};
 use crate::stage::Stage;
 use crate::test::{Weekday, Word};
@@ -88,6 +89,26 @@ pub enum Fact {
     Time,
     /// The day of the week.
     Weekday,
+    /// What SPF says of the reverse-path.
+    Spf,
+    /// What SPF says of the name in EHLO.
+    SpfHelo,
+    /// What came of each signature.
+    Dkim,
+    /// The domains whose signatures are good.
+    DkimDomain,
+    /// The domains of the authors.
+    AuthorDomain,
+    /// Whether the author's domain stands behind the message.
+    Dmarc,
+    /// What the author's domain asks for if not.
+    DmarcPolicy,
+    /// What follows for this message.
+    DmarcDisposition,
+    /// What came of the chain of handlers.
+    Arc,
+    /// The domains of the handlers of a good chain.
+    ArcSealer,
 }
 
 /// What values a fact has, and so what it can be compared with.
@@ -195,7 +216,7 @@ impl Fact {
     }
 
     /// Every fact; [`Fact::Header`] without a name.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 46] = [
         Self::Tls,
         Self::TlsVersion,
         Self::TlsCipher,
@@ -232,6 +253,16 @@ impl Fact {
         Self::Scanner(String::new()),
         Self::Time,
         Self::Weekday,
+        Self::Spf,
+        Self::SpfHelo,
+        Self::Dkim,
+        Self::DkimDomain,
+        Self::AuthorDomain,
+        Self::Dmarc,
+        Self::DmarcPolicy,
+        Self::DmarcDisposition,
+        Self::Arc,
+        Self::ArcSealer,
     ];
 
     /// Its row in the table.
@@ -469,6 +500,76 @@ impl Fact {
             Self::Weekday => {
                 info("weekday", "", (Connect, Connect), Kind::Weekday, "The day of the week, UTC.")
             }
+            Self::Spf => info(
+                "spf",
+                "",
+                (Mail, Mail),
+                Kind::Words(words::SPF),
+                "What SPF says of the envelope's sender; of the name in EHLO where that is <>.",
+            ),
+            Self::SpfHelo => info(
+                "spf helo",
+                "",
+                (Mail, Mail),
+                Kind::Words(words::SPF),
+                "What SPF says of the name in EHLO.",
+            ),
+            Self::Dkim => info(
+                "dkim",
+                "",
+                (Data, Data),
+                Kind::Words(words::DKIM),
+                "What came of each DKIM signature; `none` if there is none.",
+            ),
+            Self::DkimDomain => info(
+                "dkim domain",
+                "",
+                (Data, Data),
+                Kind::Domain,
+                "The domains whose DKIM signatures pass.",
+            ),
+            Self::AuthorDomain => info(
+                "author domain",
+                "known",
+                (Data, Data),
+                Kind::Domain,
+                "The domains in the From field, if it is clear.",
+            ),
+            Self::Dmarc => info(
+                "dmarc",
+                "",
+                (Data, Data),
+                Kind::Words(words::DMARC),
+                "Whether the author's domain stands behind the message (DMARC).",
+            ),
+            Self::DmarcPolicy => info(
+                "dmarc policy",
+                "",
+                (Data, Data),
+                Kind::Words(words::POLICIES),
+                "What the author's domain asks for if DMARC fails.",
+            ),
+            Self::DmarcDisposition => info(
+                "dmarc disposition",
+                "",
+                (Data, Data),
+                Kind::Words(words::POLICIES),
+                "What follows from DMARC for this message, after overrides, trusted handlers and `t=y`.",
+            ),
+            Self::Arc => info(
+                "arc",
+                "",
+                (Data, Data),
+                Kind::Words(words::ARC),
+                "What came of the chain of handlers (ARC).",
+            ),
+            Self::ArcSealer => info(
+                "arc sealer",
+                "",
+                (Data, Data),
+                Kind::Domain,
+                "The domains that sealed a chain that passes.",
+            ),
         }
     }
 
@@ -581,6 +682,18 @@ impl Fact {
             }
             Self::Time => all(&mut facts.now.iter().map(|now| Seen::Minute(now.minute_of_day()))),
             Self::Weekday => all(&mut facts.now.iter().map(|now| Seen::Weekday(now.weekday()))),
+            Self::Spf
+            | Self::SpfHelo
+            | Self::Dkim
+            | Self::DkimDomain
+            | Self::AuthorDomain
+            | Self::Dmarc
+            | Self::DmarcPolicy
+            | Self::DmarcDisposition
+            | Self::Arc
+            | Self::ArcSealer => {
+                facts.authentication.as_deref().is_some_and(|found| all(&mut found.seen(self)))
+            }
         }
     }
 

@@ -12,6 +12,10 @@ pub use ownership::Ownership;
 
 use crate::test::{MINUTES_A_DAY, Weekday, Word};
 
+pub mod authentication;
+
+pub use authentication::{AuthenticationFacts, SignatureFacts};
+
 /// The facts that rules look at.
 ///
 /// The driver fills them in as the session goes on and says at each decision
@@ -43,6 +47,9 @@ pub struct Facts {
     pub recipient_count: Option<u32>,
     /// The message itself.
     pub message: Option<MessageFacts>,
+    /// Who the sender is found to be; absent where that was not checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Box<AuthenticationFacts>>,
     /// What filters said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<crate::scan::ScanFacts>,

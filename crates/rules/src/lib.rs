@@ -33,12 +33,14 @@ pub mod words;
 
 pub use action::{Action, RelayHost, Response, Setting, SignIn, Verdict};
 pub use analysis::{Finding, Severity, analyse};
+pub use built_in::{SenderChecks, Treatment};
 pub use decision::{Decision, Outcome};
 pub use explanation::Explanation;
 pub use fact::Fact;
 pub use facts::{
     AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, Ownership, RecipientFacts,
 };
+pub use facts::{AuthenticationFacts, SignatureFacts};
 pub use force_encrypt::ForceEncrypt;
 pub use pattern::Pattern;
 pub use policy::{Number, Policy, RuleId, RuleSet};

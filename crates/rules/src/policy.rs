@@ -13,6 +13,7 @@ use tls::{Demand, Demands, Level, Requirement, Source, Version};
 use crate::action::{Action, Response, Verdict};
 use crate::analysis::{self, Finding, Severity};
 use crate::built_in;
+use crate::built_in::SenderChecks;
 use crate::force_encrypt::{Entry, ForceEncrypt};
 use crate::matcher::{Found, Matcher};
 use crate::rule::{Condition, Rule};
@@ -34,6 +35,8 @@ pub struct RuleSet {
     pub local_domains: Vec<Domain>,
     /// The least protection on the way out where no rule says otherwise.
     pub default_encryption: Level,
+    /// What follows from the checks of a sender.
+    pub sender_checks: SenderChecks,
     /// What happens to what scanners find; `None` without scanners.
     pub scanning: Option<built_in::Scanning>,
     /// Which sender addresses must belong to who signed in.
@@ -50,6 +53,7 @@ impl Default for RuleSet {
             force_encrypt: Vec::new(),
             local_domains: Vec::new(),
             default_encryption: built_in::DEFAULT_ENCRYPTION,
+            sender_checks: SenderChecks::default(),
             scanning: None,
             sender_must_match: built_in::SenderMatch::Off,
         }

@@ -106,8 +106,6 @@ pub enum Word {
     Skipped,
     /// A filter gave no verdict.
     Failed,
-    /// A spam scanner wants nothing done.
-    None,
     /// It wants the message to come again later.
     Greylist,
     /// It wants a mark in the header.
@@ -119,7 +117,25 @@ pub enum Word {
     /// It wants the message refused for now.
     #[serde(rename = "soft-reject")]
     SoftReject,
-    /// It wants the message refused.
+    /// There was nothing to check, or nothing is asked for.
+    None,
+    /// A check passed.
+    Pass,
+    /// A check failed.
+    Fail,
+    /// It probably failed (SPF).
+    SoftFail,
+    /// Nothing follows from a check.
+    Neutral,
+    /// It passed in a way that is not accepted here.
+    Policy,
+    /// DNS gave no reliable answer.
+    TempError,
+    /// What was published or signed cannot be understood.
+    PermError,
+    /// The domain asks for suspicion.
+    Quarantine,
+    /// The domain asks for refusal.
     Reject,
 }
 
@@ -141,11 +157,19 @@ impl Word {
             Self::Quarantined => "quarantined",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
-            Self::None => "none",
             Self::Greylist => "greylist",
             Self::AddHeader => "add-header",
             Self::RewriteSubject => "rewrite-subject",
             Self::SoftReject => "soft-reject",
+            Self::None => "none",
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::SoftFail => "softfail",
+            Self::Neutral => "neutral",
+            Self::Policy => "policy",
+            Self::TempError => "temperror",
+            Self::PermError => "permerror",
+            Self::Quarantine => "quarantine",
             Self::Reject => "reject",
         }
     }

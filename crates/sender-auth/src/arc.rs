@@ -1,10 +1,12 @@
 //! The chain of those who handled a message on its way (RFC 8617), verified.
 
+use mail::Domain;
 use mail::header::Header;
 
 use crate::canonical::{self, Canonicalization};
 use crate::crypto::Algorithm;
 use crate::dkim::{self, Fault, HashedBody, Key, Signature, parts, without_signature};
+use crate::name::is_within;
 use crate::tags::Tags;
 use crate::{Dns, Outcome};
 use base64::Engine as _;
@@ -27,6 +29,33 @@ pub struct Finding {
     pub results: Vec<String>,
     /// What is wrong.
     pub reason: Option<String>,
+}
+
+impl Finding {
+    /// Whether handlers in `trusted` found that DMARC passed when the message came to them:
+    /// the chain passes, and one of them, after whom only others of them handled it, says so.
+    pub fn vouches(&self, trusted: &[Domain]) -> bool {
+        let is_trusted =
+            |sealer: &String| trusted.iter().any(|domain| is_within(sealer, domain.as_str()));
+        self.outcome == Outcome::Pass
+            && self
+                .sealers
+                .iter()
+                .zip(&self.results)
+                .rev()
+                .take_while(|(sealer, _)| is_trusted(sealer))
+                .any(|(_, results)| says_dmarc_passed(results))
+    }
+}
+
+/// Whether results of a handler hold `dmarc=pass`.
+fn says_dmarc_passed(results: &str) -> bool {
+    results.split(';').any(|result| {
+        let Some((method, rest)) = result.split_once('=') else { return false };
+        let word = rest.trim_start().split(|c: char| !c.is_ascii_alphanumeric()).next();
+        method.trim().eq_ignore_ascii_case("dmarc")
+            && word.is_some_and(|word| word.eq_ignore_ascii_case("pass"))
+    })
 }
 
 /// The chain of a message as its header has it.
@@ -285,5 +314,39 @@ impl Seal {
         let domain = needed("d")?.to_ascii_lowercase();
         let selector = needed("s")?.to_owned();
         Ok(Self { algorithm, value, chain, domain, selector })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vouches(outcome: Outcome, sets: &[(&str, &str)]) -> bool {
+        let finding = Finding {
+            outcome,
+            sealers: sets.iter().map(|(sealer, _)| (*sealer).to_owned()).collect(),
+            results: sets.iter().map(|(_, results)| (*results).to_owned()).collect(),
+            reason: None,
+        };
+        finding.vouches(&["list.example".parse().unwrap(), "fwd.example".parse().unwrap()])
+    }
+
+    #[test]
+    fn the_word_of_trusted_handlers_counts_if_nobody_else_came_after_them() {
+        let good = "list.example; spf=fail smtp.mailfrom=a@b; dmarc = pass (p=none) header.from=b";
+        assert!(vouches(Outcome::Pass, &[("mx.list.example", good)]));
+        assert!(vouches(
+            Outcome::Pass,
+            &[("list.example", good), ("fwd.example", "x; dmarc=fail")]
+        ));
+        assert!(vouches(
+            Outcome::Pass,
+            &[("else.example", "x; dmarc=fail"), ("list.example", good)]
+        ));
+        assert!(!vouches(Outcome::Fail, &[("list.example", good)]));
+        assert!(!vouches(Outcome::Pass, &[("list.example", good), ("else.example", good)]));
+        assert!(!vouches(Outcome::Pass, &[("evil-list.example", good)]));
+        assert!(!vouches(Outcome::Pass, &[("list.example", "x; dmarc=passed; y=dmarc=pass")]));
+        assert!(!vouches(Outcome::Pass, &[]));
     }
 }

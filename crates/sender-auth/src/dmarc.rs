@@ -121,6 +121,24 @@ impl Exception {
 }
 
 impl Finding {
+    /// Of a message whose author nobody can name.
+    pub fn unclear(reason: &str) -> Self {
+        Self { reason: Some(reason.to_owned()), ..Self::new(Outcome::PermError, "") }
+    }
+
+    /// Which of several findings counts: the one with the gravest consequence, and of equals
+    /// the one that passes least.
+    pub fn gravity(&self) -> (Policy, u8) {
+        let rank = match self.outcome {
+            Outcome::Pass => 0,
+            Outcome::None | Outcome::Policy | Outcome::SoftFail | Outcome::Neutral => 1,
+            Outcome::PermError => 2,
+            Outcome::Fail => 3,
+            Outcome::TempError => 4,
+        };
+        (self.disposition, rank)
+    }
+
     fn new(outcome: Outcome, domain: &str) -> Self {
         Self {
             outcome,

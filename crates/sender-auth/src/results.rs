@@ -251,6 +251,14 @@ pub fn authserv_id(value: &str) -> Option<String> {
     (end > 0).then(|| rest[..end].to_owned())
 }
 
+/// The server that a Received-SPF field claims to have been written by (`receiver=`).
+pub fn receiver(value: &str) -> Option<&str> {
+    value.split(|c: char| c.is_whitespace() || "();".contains(c)).find_map(|word| {
+        let (name, value) = word.split_once('=')?;
+        name.eq_ignore_ascii_case("receiver").then(|| value.trim_matches('"'))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -339,6 +347,14 @@ mod tests {
             	envelope-from="ann smith@bank.example"
         "#]]
         .assert_eq(&fields);
+    }
+
+    #[test]
+    fn the_receiver_is_found_behind_any_comment() {
+        let field = findings().received_spf(&SESSION);
+        assert_eq!(receiver(field.split_once(':').unwrap().1), Some("mx.mail.test"));
+        assert_eq!(receiver("pass (x) Receiver=\"a.test\";client-ip=1"), Some("a.test"));
+        assert_eq!(receiver("pass"), None);
     }
 
     #[test]

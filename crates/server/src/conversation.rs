@@ -1,6 +1,7 @@
 //! What one client is told: questions of its session become facts, facts become
 //! decisions, decisions become answers.
 
+mod authenticity;
 mod content;
 mod filters;
 mod ownership;
@@ -25,6 +26,7 @@ use crate::snapshot::Snapshot;
 pub(crate) use content::refuses_header;
 pub(crate) use recipient::recipient_facts;
 
+use authenticity::Authenticity;
 use content::Incoming;
 use sign_in::SignIn;
 
@@ -38,6 +40,7 @@ pub struct Conversation {
     facts: Facts,
     extended: bool,
     sign_in: SignIn,
+    authenticity: Authenticity,
     transaction: Option<Transaction>,
     /// The milters of this connection.
     filters: ::filters::milter::Chain,
@@ -62,7 +65,6 @@ impl Conversation {
             client_ip: Some(peer.ip()),
             ..Facts::default()
         };
-        let sign_in = SignIn::default();
         let filters = snapshot.filters.chain(&site.name);
         Self {
             server,
@@ -71,7 +73,8 @@ impl Conversation {
             peer,
             facts,
             extended: false,
-            sign_in,
+            sign_in: SignIn::default(),
+            authenticity: Authenticity::default(),
             transaction: None,
             filters,
             findings: Vec::new(),
@@ -111,6 +114,8 @@ impl Conversation {
     pub fn reset(&mut self) {
         self.transaction = None;
         self.facts.sender = None;
+        self.facts.authentication = None;
+        self.authenticity.reset();
     }
 
     /// The connection is under TLS now. What was said before is not believed (RFC 3207
@@ -121,6 +126,7 @@ impl Conversation {
         self.facts.authenticated = None;
         self.facts.tls = Some(Box::new(handshake));
         self.sign_in = SignIn::under(binding);
+        self.authenticity.forget();
         self.reset();
     }
 
@@ -170,6 +176,7 @@ impl Conversation {
     async fn hello(&mut self, name: String, extended: bool) -> Answer {
         self.snapshot = self.server.snapshot();
         self.facts.helo = Some(name.clone());
+        self.authenticity.forget();
         self.extended = extended;
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Hello);
         let offer = self.offer(&decision);
@@ -221,6 +228,7 @@ impl Conversation {
         self.facts.sender = Some(envelope.reverse_path.clone());
         self.facts.authenticated = self.sign_in.identity().map(str::to_owned);
         self.facts.ownership = self.sender_ownership(&envelope.reverse_path);
+        self.check_sender().await;
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Mail);
         if let Some(refusal) = self.refusal(&decision) {
             self.note_refusal(&decision, &refusal, None);
@@ -229,7 +237,11 @@ impl Conversation {
         self.transaction = Some(Transaction {
             trace: TraceId::generate(Timestamp::now().0),
             recipients: Vec::new(),
-            incoming: Incoming::new(&self.server.store, self.snapshot.asks_for_attachments),
+            incoming: Incoming::new(
+                &self.server.store,
+                self.snapshot.asks_for_attachments,
+                self.reading(),
+            ),
         });
         match self.milters_mail(envelope, declared_octets).await {
             Ok(()) => Answer::Yes,
@@ -273,7 +285,7 @@ impl Conversation {
             response.code,
             response.status.subject,
             response.status.detail,
-            response.text.clone(),
+            self.authenticity_text(decision).unwrap_or_else(|| response.text.clone()),
         )))
     }
 
@@ -313,6 +325,7 @@ impl Conversation {
             recipient: recipient.map(|r| r.address.clone()),
             authenticated: self.authenticated(),
             tls: self.facts.tls.clone(),
+            sender: self.authenticity_evidence(),
             reply: refusal.reply.summary(),
             rule: decision.by.and_then(|id| self.snapshot.rule_ref(id)),
             revision: self.snapshot.revision,

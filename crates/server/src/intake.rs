@@ -12,6 +12,7 @@ use mail::received::{Protocol, Received, TlsClause};
 use mail::{Address, Envelope, Notify, Recipient, Timestamp, TraceId};
 use queue::QueuedRecipient;
 use rules::Facts;
+use sender_auth::results;
 use signing::Srs;
 use std::sync::Arc;
 use store::{Accept, Body, Hold, NewEntry, Start, StoreError};
@@ -23,9 +24,6 @@ use crate::snapshot::Snapshot;
 
 /// The beginning of the reason why a message in quarantine is held.
 pub const QUARANTINE: &str = "quarantine: ";
-
-/// The field that carries results of authentication.
-const RESULTS: &str = "Authentication-Results";
 
 /// A message about to be accepted.
 pub struct Intake<'a> {
@@ -51,6 +49,10 @@ pub struct Intake<'a> {
     pub protocol: Protocol,
     /// Who signed in.
     pub authenticated: Option<Authenticated>,
+    /// The fields that say who the sender is found to be, with their line ends.
+    pub results: String,
+    /// The same for the evidence, if it was checked.
+    pub sender: Option<Box<evidence::SenderAuthentication>>,
     /// What the rules said.
     pub decision: Decision,
     /// What becomes of each recipient.
@@ -248,9 +250,9 @@ impl Intake<'_> {
                 fate.rewrite_sender(srs, sender, server, self.received);
             }
         }
-        if self.claims_our_results() {
+        for name in self.forged() {
             for fate in &mut fates {
-                fate.way.changes.removed.push(RESULTS.to_owned());
+                fate.way.changes.removed.push(name.to_owned());
             }
         }
         let mut seen = HashSet::new();
@@ -345,7 +347,7 @@ impl Intake<'_> {
             recipient: alone,
             at: self.received,
         };
-        let mut head = self.results();
+        let mut head = self.results.clone();
         head.push_str(received.to_field().as_str());
         for (name, value) in &self.fields {
             if let Ok(field) = NewField::new(name, value) {
@@ -361,25 +363,25 @@ impl Intake<'_> {
         head
     }
 
-    /// Who signed in, for those who read the message later (RFC 8601 section 2.7.4). The
-    /// address of the client's account is what the sender address is held against.
-    fn results(&self) -> String {
-        let id = &self.snapshot.config.authserv_id.value;
-        match &self.authenticated {
-            Some(who) => format!("{RESULTS}: {id};\r\n\tauth=pass smtp.auth={}\r\n", who.identity),
-            None => format!("{RESULTS}: {id}; none\r\n"),
-        }
-    }
-
-    /// Whether the message came with results under our own name, which only we may write
-    /// (RFC 8601 section 5).
-    fn claims_our_results(&self) -> bool {
+    /// The fields that came with results under our own name, which only we may write (RFC 8601
+    /// section 5, RFC 7208 section 9.1).
+    fn forged(&self) -> Vec<&'static str> {
         let id = self.snapshot.config.authserv_id.as_str();
-        self.header.all(RESULTS).any(|field| {
-            let value = field.value();
-            let name = value.split([';', ' ', '\t']).find(|word| !word.is_empty());
-            name.is_some_and(|name| name.eq_ignore_ascii_case(id))
-        })
+        let claims = |value: &str| {
+            results::authserv_id(value).is_some_and(|name| name.eq_ignore_ascii_case(id))
+        };
+        let is_receiver = |value: &str| {
+            let hostname = self.snapshot.config.hostname.as_str();
+            results::receiver(value).is_some_and(|name| name.eq_ignore_ascii_case(hostname))
+        };
+        let mut forged = Vec::new();
+        if self.header.all(results::RESULTS).any(|field| claims(&field.value())) {
+            forged.push(results::RESULTS);
+        }
+        if self.header.all(results::RECEIVED_SPF).any(|field| is_receiver(&field.value())) {
+            forged.push(results::RECEIVED_SPF);
+        }
+        forged
     }
 
     /// The facts a later decision wants; the header is in the message itself.
@@ -427,6 +429,7 @@ impl Intake<'_> {
             },
             authenticated: self.authenticated.clone(),
             tls: self.facts.tls.clone(),
+            sender: self.sender.clone(),
             decision: self.decision.clone(),
             recipients: promises.collect(),
             filters: self.filters.clone(),

@@ -160,6 +160,7 @@ fn evidence(
         },
         authenticated: None,
         tls: None,
+        sender: None,
         decision: Decision {
             revision: snapshot.revision,
             rules: Vec::new(),

@@ -101,6 +101,11 @@ impl Site {
         *self.listener.protocol == Protocol::Lmtp
     }
 
+    /// Whether mail comes from other servers here, and not from people's programs.
+    pub fn is_smtp(&self) -> bool {
+        *self.listener.protocol == Protocol::Smtp && !self.requires_sign_in()
+    }
+
     /// Whether this is a page of metrics, not mail.
     pub fn is_metrics(&self) -> bool {
         *self.listener.protocol == Protocol::Metrics

@@ -49,8 +49,7 @@ impl Builder<'_> {
             force_encrypt,
             local_domains,
             default_encryption,
-            scanning: None,
-            sender_must_match: rules::built_in::SenderMatch::Off,
+            ..RuleSet::default()
         })
     }
 

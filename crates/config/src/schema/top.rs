@@ -275,6 +275,13 @@ pub static TOP: Context = Context {
             "evidence { checkpoint-every 5m }",
         ),
         Directive::new(
+            "sender-authentication",
+            &[block(&[], &super::SENDER_AUTHENTICATION)],
+            Absent::Derived("its defaults, with loopback exempt"),
+            "Whether mail is from whom it says: SPF, DKIM, DMARC and ARC.",
+            "sender-authentication { mode annotate }",
+        ),
+        Directive::new(
             "log",
             &[block(&[], &LOG)],
             Absent::Derived("its defaults"),

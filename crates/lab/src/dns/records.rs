@@ -309,7 +309,10 @@ fn denied(code: ResponseCode, answers: Vec<Record>, truncated: bool) -> Reply {
 }
 
 pub(super) fn parse_name(text: &str) -> Result<Name, LabError> {
-    let mut name = Name::from_utf8(text).map_err(|_| LabError::Name(text.to_owned()))?;
+    // What no host is called, such as the name that a macro of SPF made, is taken as it is.
+    let mut name = Name::from_utf8(text)
+        .or_else(|_| Name::from_labels(text.split('.').map(str::as_bytes)))
+        .map_err(|_| LabError::Name(text.to_owned()))?;
     name.set_fqdn(true);
     Ok(name)
 }

@@ -147,6 +147,10 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::AttachmentName
         | Fact::AttachmentType
         | Fact::AttachmentSize
+        | Fact::Dkim
+        | Fact::DkimDomain
+        | Fact::AuthorDomain
+        | Fact::ArcSealer
         | Fact::VirusName => false,
         Fact::Tls
         | Fact::TlsVersion
@@ -178,6 +182,12 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::Milter(_)
         | Fact::Scanner(_)
         | Fact::Time
-        | Fact::Weekday => true,
+        | Fact::Weekday
+        | Fact::Spf
+        | Fact::SpfHelo
+        | Fact::Dmarc
+        | Fact::DmarcPolicy
+        | Fact::DmarcDisposition
+        | Fact::Arc => true,
     }
 }

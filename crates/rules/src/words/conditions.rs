@@ -264,6 +264,17 @@ mod tests {
             "recipient count over 100",
             "time is 08:00-18:00",
             "weekday is saturday sunday",
+            "spf is fail softfail",
+            "spf helo is not pass",
+            "dkim is pass",
+            "dkim domain is .bank.example",
+            "author domain in table friends",
+            "author domain is not known",
+            "dmarc is fail",
+            "dmarc policy is reject",
+            "dmarc disposition is quarantine",
+            "arc is pass",
+            "arc sealer is list.example",
         ] {
             let test = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(test.to_string(), text);

@@ -143,6 +143,7 @@ fn facts(request: &Request, listener: &Listener) -> Facts {
         .size_octets
         .map(|size_octets| MessageFacts { size_octets, ..MessageFacts::default() });
     Facts {
+        authentication: None,
         now: Some(Moment(mail::Timestamp::now())),
         listener: Some(listener.name.value.clone()),
         client_ip: Some(request.client),

@@ -8,6 +8,7 @@ use mail::attachment::Scanner;
 use mail::header::{Header, HeaderBuffer, HeaderError};
 use mail::{Address, Timestamp};
 use rules::{Attachment, Decision, HeaderField, MessageFacts, Outcome, RecipientFacts, Stage};
+use sender_auth::Reading;
 use smtp::server::{Answer, Commit};
 use smtp::{Refusal, Reply};
 use store::{Body, BodyWriter, Store, StoreError};
@@ -23,6 +24,8 @@ pub(super) struct Incoming {
     header: HeaderBuffer,
     /// Looks for attachments while the content passes, where a rule asks for them.
     scanner: Option<Scanner>,
+    /// Looks for who it is from, where that is checked.
+    reading: Option<Reading>,
     failure: Option<StoreError>,
 }
 
@@ -36,11 +39,12 @@ pub(super) struct Finished {
 }
 
 impl Incoming {
-    pub(super) fn new(store: &Store, asks_for_attachments: bool) -> Self {
+    pub(super) fn new(store: &Store, asks_for_attachments: bool, reading: Option<Reading>) -> Self {
         Self {
             body: Some(store.body()),
             header: HeaderBuffer::default(),
             scanner: asks_for_attachments.then(Scanner::new),
+            reading,
             failure: None,
         }
     }
@@ -50,6 +54,9 @@ impl Incoming {
         self.header.push(piece);
         if let Some(scanner) = &mut self.scanner {
             scanner.push(piece);
+        }
+        if let Some(reading) = &mut self.reading {
+            reading.push(piece);
         }
         if let Some(body) = &mut self.body
             && let Err(error) = body.write(piece)
@@ -91,6 +98,8 @@ impl Conversation {
             None => Answer::Refuse(try_again()),
         };
         self.facts.sender = None;
+        self.facts.authentication = None;
+        self.authenticity.reset();
         self.facts.message = None;
         self.facts.scan = None;
         self.facts.recipient_count = None;
@@ -100,7 +109,8 @@ impl Conversation {
     }
 
     async fn judge(&mut self, transaction: Transaction, mut commit: Commit) -> Answer {
-        let Transaction { trace, mut recipients, incoming } = transaction;
+        let Transaction { trace, mut recipients, mut incoming } = transaction;
+        let reading = incoming.reading.take();
         let finished = match incoming.finish() {
             Ok(finished) => finished,
             Err(error) => return Answer::Refuse(self.not_stored(&error)),
@@ -115,6 +125,7 @@ impl Conversation {
             }
             Err(error) => return Answer::Refuse(self.bad_header(&error)),
         }
+        self.check_message(reading).await;
         let promised: Vec<Address> =
             commit.envelope.recipients.iter().map(|r| r.address.clone()).collect();
         let unfiltered = Unfiltered {
@@ -187,6 +198,8 @@ impl Conversation {
             origin: self.origin(commit.envelope.smtputf8),
             protocol: self.protocol(commit.envelope.smtputf8),
             authenticated: self.authenticated(),
+            results: self.authenticity_fields(),
+            sender: self.authenticity_evidence(),
             decision: self.decision_facts(&judged),
             fates,
             filters: self.findings.clone(),

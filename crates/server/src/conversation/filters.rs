@@ -218,7 +218,7 @@ impl Conversation {
         }
         if message.is_changed() {
             let asks = self.snapshot.asks_for_attachments;
-            let mut again = Incoming::new(&self.server.store, asks);
+            let mut again = Incoming::new(&self.server.store, asks, None);
             again.take(&message.head());
             for piece in message.body().chunks(store::BODY_IN_MEMORY_MAX_OCTETS) {
                 again.take(piece);

@@ -1,0 +1,9 @@
+//! Cases of sender authentication, played through the running server: its own DNS server,
+//! mail from the case's address, the result read from the fields the message arrives with.
+//! `docs/manual/testing-sender-authentication.md` says how to run others so.
+
+#[path = "sender_authentication/spf.rs"]
+mod spf;
+mod support;
+#[path = "sender_authentication/world.rs"]
+mod world;
