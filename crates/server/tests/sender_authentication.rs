@@ -2,6 +2,14 @@
 //! mail from the case's address, the result read from the fields the message arrives with.
 //! `docs/manual/testing-sender-authentication.md` says how to run others so.
 
+#[path = "sender_authentication/dmarc.rs"]
+mod dmarc;
+#[path = "sender_authentication/enforcing.rs"]
+mod enforcing;
+#[path = "sender_authentication/signatures.rs"]
+mod signatures;
+#[path = "sender_authentication/signing.rs"]
+mod signing;
 #[path = "sender_authentication/spf.rs"]
 mod spf;
 mod support;

@@ -10,7 +10,8 @@ use crate::support::{Client, Server};
 
 /// What the cases run on.
 pub struct World {
-    pub lab: Lab,
+    /// Keeps the name server running.
+    _lab: Lab,
     pub dns: Dns,
     pub server: Server,
 }
@@ -38,7 +39,7 @@ impl World {
              sender-authentication {{ {block} }}\n",
             dns.address()
         ));
-        Self { lab, dns, server }
+        Self { _lab: lab, dns, server }
     }
 
     /// What the name server answers from here on.
@@ -124,7 +125,7 @@ pub fn add(records: Records, line: &str) -> Records {
             records.txt(name, &format!("v=spf1 {}", "ip4:192.0.2.99 ".repeat(length / 15)))
         }
         "CHAIN" => (0..data.parse::<usize>().expect(line)).fold(records, |records, n| {
-            let link = |n| name.replace('0', &n.to_string());
+            let link = |n: usize| name.replace('0', &n.to_string());
             records.txt(&link(n), &format!("v=spf1 include:{} -all", link(n + 1)))
         }),
         "CNAME" => records.cname(name, data),
