@@ -4,6 +4,7 @@ mod configuration;
 mod content;
 mod evidence;
 mod rules;
+mod sender;
 mod session;
 mod store;
 mod tables;

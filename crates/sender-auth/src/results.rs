@@ -57,8 +57,8 @@ impl Findings {
             parts.push("dkim=none".to_owned());
         }
         parts.extend(self.dkim.iter().map(dkim_result));
-        parts.extend(self.dmarc.iter().map(dmarc_result));
         parts.extend(self.arc.iter().map(|finding| arc_result(finding, session)));
+        parts.extend(self.dmarc.iter().map(dmarc_result));
         let mut field = format!("{RESULTS}: {}", session.authserv_id);
         if parts.is_empty() {
             field.push_str("; none");

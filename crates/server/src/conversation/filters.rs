@@ -327,6 +327,7 @@ impl Conversation {
             recipient: recipient.map(|r| r.address.clone()),
             authenticated: self.authenticated(),
             tls: self.facts.tls.clone(),
+            sender: self.authenticity_evidence(),
             reply: refusal.reply.summary(),
             rule: Some(by_milter(by)),
             revision: self.snapshot.revision,
