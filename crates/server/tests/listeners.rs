@@ -48,6 +48,7 @@ listener mx {
 listener direct { address 127.0.0.1; port 0; tls off }
 trusted-networks 192.0.2.0/24
 mx { outside.test 127.0.0.1:9 }
+sender-authentication { mode off }
 ";
 
 /// A connection of a balancer that has sent `header`.
