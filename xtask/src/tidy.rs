@@ -13,7 +13,7 @@ use crate::root;
 const ROWS: &[&[&str]] = &[
     &["mail"],
     &["smtp", "tls", "lab", "sender-auth"],
-    &["rules", "store", "web-client", "signing", "dmarc-reports"],
+    &["rules", "store", "web-client", "ldap", "signing", "dmarc-reports"],
     &["queue", "accounts", "evidence", "filters"],
     &["delivery"],
     &["config"],

@@ -145,7 +145,28 @@ impl SignIn {
         now: Timestamp,
     ) -> Result<Authenticated, Failure> {
         let Credentials { user, act_as, password } = given;
+        if let Ok(address) = Address::parse(&user)
+            && self.directory.look_up(&address, now).await.is_err()
+        {
+            return Err(Failure::Unavailable);
+        }
         let account = self.directory.sign_in_account(&user);
+        if let Some(account) = &account
+            && let Some(voucher) = self.directory.voucher(&account.address)
+        {
+            return match voucher.source.is_password(&voucher.id, &password, now).await {
+                Ok(true) => self.admit(account, act_as.as_deref(), By::Other, now),
+                Ok(false) => Err(Failure::WrongPassword),
+                Err(why) => {
+                    tracing::warn!(
+                        directory = voucher.source.name(),
+                        why,
+                        "a password cannot be checked"
+                    );
+                    Err(Failure::Unavailable)
+                }
+            };
+        }
         if let Some(account) = &account
             && let Some(app) = find_app_password(&account.credentials.app_passwords, &password)
         {

@@ -21,6 +21,7 @@ use names::{Named, Names};
 mod analysis;
 mod authentication;
 mod certificate;
+mod directory;
 mod domain;
 mod filters;
 mod limits;
@@ -103,6 +104,7 @@ impl Builder<'_> {
         let listeners = self.listeners(top, &basics, limits.as_ref());
         let domains = self.domains(top, &basics, &listeners);
         let sign_in = self.sign_in(top);
+        let directories = self.directories(top);
         let rate_classes = self.rate_classes(top);
         let (milters, scanners) = (self.milters(top), self.scanners(top));
         let scanning = filters::scanning(top);
@@ -147,6 +149,7 @@ impl Builder<'_> {
             credentials,
             certificates,
             listeners,
+            directories,
             sign_in: sign_in?,
             domains,
             rule_set: rule_set?,

@@ -158,6 +158,10 @@ catalogue! {
         "CRAM-MD5 and DIGEST-MD5 need a verifier that is as good as the password for that mechanism: whoever reads the store, or a copy of it, can sign in. It is kept beside the Argon2id hash for every account whose password is set or seen from now on. Name them only while a device needs them; when they are no longer named they go with the next sign-in."
     KeysInTheClear 321 "Keys would be fetched without TLS"
         "Whoever can change the answer of the key server can sign in as anyone. Fetch keys over https, or from this machine."
+    BadFilter 322 "An LDAP filter is not well formed"
+        "Filters are written as in RFC 4515: `(mail=%u)`, `(&(objectClass=person)(mail=%u))`. `=`, `*` and `=*` can be used, with `&`, `|` and `!`; `%u`, `%l` and `%d` stand for the address, its local part and its domain, and `%%` for a percent sign."
+    DirectoryInTheClear 323 "Passwords would travel to a directory in the clear"
+        "With `ldap://` and `starttls off` every password that is checked can be read on the way. Use `ldaps://` or STARTTLS; only a directory on this machine may do without."
 
     HostBitsSet 401 "A network has host bits set"
         "The address has bits outside the prefix, so it is not clear which network is meant. The help line offers the network that contains it; a single host is written without `/`."

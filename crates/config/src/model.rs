@@ -17,6 +17,7 @@ use crate::source::{Sources, Span};
 
 mod authentication;
 mod delivery;
+mod directory;
 mod filters;
 mod listener;
 mod sign_in;
@@ -25,6 +26,7 @@ mod target;
 
 pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderAuthentication};
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
+pub use directory::LdapDirectory;
 pub use filters::{MilterEntry, ScannerEntry, Scanning};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
 pub use sign_in::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
@@ -62,6 +64,8 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// Where the server listens.
     pub listeners: Vec<Listener>,
+    /// Directories elsewhere that know people of our domains.
+    pub directories: Vec<LdapDirectory>,
     /// How accounts sign in.
     pub sign_in: SignIn,
     /// The domains that are ours.

@@ -4,6 +4,7 @@
 //! example fails the tests; a directive that changes nothing in the model fails them too.
 
 mod authentication;
+mod directory;
 mod filters;
 mod listener;
 mod policy;
@@ -13,6 +14,7 @@ mod signing;
 mod top;
 
 pub use authentication::{ARC, DKIM, DMARC, SENDER_AUTHENTICATION, SPF};
+pub use directory::DIRECTORY;
 pub use filters::{MILTER, SCANNER, SCANNING};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};

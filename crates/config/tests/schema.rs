@@ -50,6 +50,17 @@ static PLACES: &[Place] = &[
     place(&CREDENTIALS, "credentials more {", &["user x", "password env:Y"]),
     place(&CERTIFICATE, "certificate more {", &["local-authority"]),
     place(&DOMAIN, "domain ours.example {", &["deliver-to smtp 192.0.2.9"]),
+    place(
+        &config::schema::DIRECTORY,
+        "directory d {",
+        &[
+            "server ldap://127.0.0.1",
+            "domains d.example",
+            "base x",
+            "bind-dn y",
+            "bind-password env:Z",
+        ],
+    ),
     place(&SIGN_IN, "sign-in {", &[]),
     Place {
         context: &config::schema::TOKENS,

@@ -17,6 +17,7 @@ mod message;
 mod metrics;
 mod notices;
 mod partners;
+mod people;
 mod proxy;
 mod rates;
 mod revision;

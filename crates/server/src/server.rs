@@ -23,6 +23,7 @@ use crate::dispatch::Dispatcher;
 use crate::identity;
 use crate::listener::{self, Occupancy};
 use crate::metrics::Metrics;
+use crate::people;
 use crate::revision::Texts;
 use crate::serving;
 use crate::signatory::Signatory;
@@ -123,6 +124,7 @@ impl Server {
         let snapshot =
             Arc::new(Snapshot::new(revision, config, &data, egress, Arc::clone(&directory), now)?);
         let signatory = Signatory::open(&store).await?;
+        directory.set_sources(people::sources(&snapshot.config, &snapshot.agent, egress)?);
         let accounts = SignIn::new(directory, verifier, Failures::default());
         accounts.configure(identity::settings(&snapshot.config, Some(&snapshot.agent), egress)?);
         let server = Arc::new(Self {
@@ -229,6 +231,7 @@ impl Server {
         snapshot.rates.go_on_from(&self.snapshot().rates);
         let snapshot = Arc::new(snapshot);
         let sign_in = identity::settings(&snapshot.config, Some(&snapshot.agent), self.egress)?;
+        let sources = people::sources(&snapshot.config, &snapshot.agent, self.egress)?;
         let prepared = self.prepare(&snapshot, &mut Inherited::default())?;
         texts.keep(&self.store, author, reason, now).await?;
         self.listen(prepared);
@@ -239,6 +242,7 @@ impl Server {
         *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.accounts.directory().configure(domain_settings(&snapshot.config));
         self.accounts.configure(sign_in);
+        self.accounts.directory().set_sources(sources);
         self.dispatcher.resize(*snapshot.config.queue.concurrency as usize);
         self.dispatcher.wake();
         tokio::spawn(async move { old.agent.close_idle().await });

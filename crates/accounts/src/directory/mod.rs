@@ -6,6 +6,7 @@
 //! never behind; [`Directory::reload`] reads everything again all the same.
 
 mod row;
+mod source;
 mod table;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use store::{AccountRow, DomainRow, Store};
 use tokio::sync::Mutex;
 
 pub use row::{Account, Alias, Credentials, Entry, Group, Kind};
+pub use source::{Asking, Person, REMEMBERED_MAX, Source, Unavailable, Voucher};
 pub use table::{
     ALIASES_MAX, DomainSettings, EXPANDED_MAX, Expansion, MEMBERS_MAX, PATTERNS_MAX, Recipients,
     Resolution,
@@ -25,6 +27,7 @@ pub use table::{
 use crate::AccountError;
 use crate::password::{APP_PASSWORDS_MAX, AppPassword, Kept, Keys, PasswordHash};
 use row::{StoredDomain, key_of};
+use source::Remembered;
 use table::Table;
 
 /// The name of the secret among the store's settings.
@@ -43,6 +46,8 @@ pub struct Directory {
     /// exist stays the same.
     secret: Vec<u8>,
     table: RwLock<Table>,
+    sources: RwLock<Vec<Arc<dyn Source>>>,
+    remembered: std::sync::Mutex<Remembered>,
     /// Held over a change from its check to its being visible.
     changing: Mutex<()>,
 }
@@ -58,7 +63,14 @@ impl Directory {
         let mut fresh = vec![0; SECRET_OCTETS];
         rand::fill(&mut fresh).map_err(|_| AccountError::Hashing("no randomness".to_owned()))?;
         let secret = store.setting_or(SECRET, fresh).await?.into_inner();
-        Ok(Self { store, secret, table, changing: Mutex::new(()) })
+        Ok(Self {
+            store,
+            secret,
+            table,
+            sources: RwLock::default(),
+            remembered: std::sync::Mutex::default(),
+            changing: Mutex::new(()),
+        })
     }
 
     /// Reads everything again, keeping what the configuration said.
@@ -78,6 +90,116 @@ impl Directory {
     /// Takes the domains of the configuration in place of those it named before.
     pub fn configure(&self, domains: Vec<DomainSettings>) {
         self.table_mut().configure(domains);
+    }
+
+    /// Asks these directories for people that are not here, in place of those before.
+    pub fn set_sources(&self, sources: Vec<Arc<dyn Source>>) {
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
+        *self.remembered() = Remembered::default();
+        self.table_mut().clear_guests();
+    }
+
+    /// Sees to it that [`resolve`](Self::resolve) knows what other directories say of
+    /// `address`, and of the members if it is a group: asks those that serve its domain, unless
+    /// they were asked lately. Does nothing where nobody else is to be asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`]: nobody knows whether there is such a person (451 4.3.0). Somebody who
+    /// was known before stays known.
+    pub async fn look_up(&self, address: &Address, now: Timestamp) -> Result<(), Unavailable> {
+        if self.sources.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return Ok(());
+        }
+        if let Some(Expansion { gone, .. }) = self.expand(address) {
+            for member in &gone {
+                self.look_up_one(member, now).await?;
+            }
+            return Ok(());
+        }
+        self.look_up_one(address, now).await
+    }
+
+    async fn look_up_one(&self, address: &Address, now: Timestamp) -> Result<(), Unavailable> {
+        if !self.is_ours(address.domain()) || self.table().is_at_home(address) {
+            return Ok(());
+        }
+        let without_tag = self.table().without_tag(address);
+        for asked in [Some(address.clone()), without_tag].into_iter().flatten() {
+            if self.ask_sources(&asked, now).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a source knows somebody at exactly this address.
+    async fn ask_sources(&self, address: &Address, now: Timestamp) -> Result<bool, Unavailable> {
+        let serves = |source: &&Arc<dyn Source>| source.serves(address.domain());
+        let sources: Vec<Arc<dyn Source>> = {
+            let all = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter(serves).cloned().collect()
+        };
+        let Some(first) = sources.first() else { return Ok(false) };
+        if let Some(known) = self.remembered().fresh(address, &**first, now) {
+            return Ok(known);
+        }
+        for source in &sources {
+            match source.find(address, now).await {
+                Ok(Some(person)) if self.is_ours(person.address.domain()) => {
+                    self.welcome(address, &person, source, now);
+                    return Ok(true);
+                }
+                Ok(Some(_) | None) => {}
+                // Who was known stays known while the directory is away.
+                Err(_) if self.remembered().voucher(address).is_some() => return Ok(true),
+                Err(why) => {
+                    tracing::warn!(directory = source.name(), why, "a directory cannot be asked");
+                    return Err(Unavailable { source_name: source.name().to_owned(), why });
+                }
+            }
+        }
+        self.forget_if_full(address, None, now);
+        self.table_mut().remove_guest(address);
+        Ok(false)
+    }
+
+    /// Lets a person that a source knows be found here, and the name by which it was asked.
+    fn welcome(&self, asked: &Address, person: &Person, source: &Arc<dyn Source>, now: Timestamp) {
+        let voucher = Voucher { source: Arc::clone(source), id: person.id.clone() };
+        self.forget_if_full(&person.address, Some(voucher.clone()), now);
+        let account = Account {
+            address: person.address.clone(),
+            kind: Kind::Person,
+            disabled: false,
+            created: now,
+            credentials: Credentials::default(),
+        };
+        self.table_mut().put_guest(Entry::Account(account));
+        if asked.to_key() != person.address.to_key() {
+            self.forget_if_full(asked, Some(voucher), now);
+            let (address, target) = (asked.clone(), person.address.clone());
+            self.table_mut().put_guest(Entry::Alias(Alias { address, target, created: now }));
+        }
+    }
+
+    fn forget_if_full(&self, address: &Address, said: Option<Voucher>, now: Timestamp) {
+        let full = self.remembered().note(address, said, now);
+        if full {
+            self.table_mut().clear_guests();
+        }
+    }
+
+    /// The directory that vouches for the account of this address, where it is not ours.
+    pub fn voucher(&self, account: &Address) -> Option<Voucher> {
+        if self.table().is_at_home(account) {
+            return None;
+        }
+        self.remembered().voucher(account)
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What `address` is to us. Answers from memory, in less than a microsecond.

@@ -177,6 +177,8 @@ struct Place {
     added: bool,
     /// By local part in lower case.
     entries: HashMap<Box<str>, Slot>,
+    /// What other directories said, in the same way; never written down.
+    guests: HashMap<Box<str>, Slot>,
     /// The keys of aliases with `*` in them, the most particular first.
     patterns: Vec<Box<str>>,
 }
@@ -227,14 +229,7 @@ impl Table {
         }
         let key = entry.key().into_boxed_str();
         let place = self.domains.entry(entry.address().domain().clone()).or_default();
-        place.entries.insert(
-            key,
-            match entry {
-                Entry::Account(account) => Slot::Account(Arc::new(account)),
-                Entry::Alias(alias) => Slot::Alias(alias),
-                Entry::Group(group) => Slot::Group(Arc::new(group)),
-            },
-        );
+        place.entries.insert(key, Slot::of(entry));
         place.find_patterns();
     }
 
@@ -317,9 +312,46 @@ impl Table {
         if !self.is_ours(address.domain()) {
             return None;
         }
-        match self.slot(address)? {
+        let guest = || self.domains.get(address.domain())?.guests.get(key_of(address).as_str());
+        match self.slot(address).or_else(guest)? {
             Slot::Account(account) => Some(account),
             Slot::Alias(_) | Slot::Group(_) => None,
+        }
+    }
+
+    /// Whether anything here is at this address, with or without its tag; then no other
+    /// directory is asked.
+    pub fn is_at_home(&self, address: &Address) -> bool {
+        let place = self.domains.get(address.domain());
+        place.is_some_and(|place| place.is_at_home(&key_of(address)))
+    }
+
+    /// The address without its tag, if it has one.
+    pub fn without_tag(&self, address: &Address) -> Option<Address> {
+        let separator = self.domains.get(address.domain())?.tag_separator()?;
+        let (base, _) = address.local().split_once(separator)?;
+        Address::parse(&format!("{base}@{}", address.domain())).ok()
+    }
+
+    /// Takes what another directory said of an address.
+    pub fn put_guest(&mut self, entry: Entry) {
+        let key = entry.key().into_boxed_str();
+        if let Some(place) = self.domains.get_mut(entry.address().domain()) {
+            place.guests.insert(key, Slot::of(entry));
+        }
+    }
+
+    /// Forgets what another directory said of an address.
+    pub fn remove_guest(&mut self, address: &Address) {
+        if let Some(place) = self.domains.get_mut(address.domain()) {
+            place.guests.remove(key_of(address).as_str());
+        }
+    }
+
+    /// Forgets everything that other directories said.
+    pub fn clear_guests(&mut self) {
+        for place in self.domains.values_mut() {
+            place.guests.clear();
         }
     }
 
@@ -476,6 +508,12 @@ impl Place {
         self.configured.as_ref().map_or(Some('+'), |settings| settings.tag_separator)
     }
 
+    fn is_at_home(&self, local: &str) -> bool {
+        let base = self.tag_separator().and_then(|separator| local.split_once(separator));
+        self.entries.contains_key(local)
+            || base.is_some_and(|(base, _)| self.entries.contains_key(base))
+    }
+
     /// The entry of a local part in lower case: its own, or that of the part before its tag.
     fn find(&self, local: &str) -> Option<(&Slot, Option<()>)> {
         if let Some(slot) = self.entries.get(local) {
@@ -483,6 +521,12 @@ impl Place {
         }
         let base = self.tag_separator().and_then(|separator| local.split_once(separator));
         if let Some(slot) = base.and_then(|(base, _)| self.entries.get(base)) {
+            return Some((slot, Some(())));
+        }
+        if let Some(slot) = self.guests.get(local) {
+            return Some((slot, None));
+        }
+        if let Some(slot) = base.and_then(|(base, _)| self.guests.get(base)) {
             return Some((slot, Some(())));
         }
         let pattern = self.patterns.iter().find(|pattern| fits(pattern, local))?;
@@ -510,6 +554,14 @@ impl Place {
 }
 
 impl Slot {
+    fn of(entry: Entry) -> Self {
+        match entry {
+            Entry::Account(account) => Self::Account(Arc::new(account)),
+            Entry::Alias(alias) => Self::Alias(alias),
+            Entry::Group(group) => Self::Group(Arc::new(group)),
+        }
+    }
+
     fn to_entry(&self) -> Entry {
         match self {
             Self::Account(account) => Entry::Account(Account::clone(account)),
@@ -585,6 +637,7 @@ mod tests {
             Resolution::CatchAll { target, account } => {
                 format!("catch-all {target} {}", account.is_some())
             }
+            Resolution::Group(group) => format!("group {}", group.address),
             Resolution::AnyRecipient => "any".to_owned(),
             Resolution::Disabled(account) => format!("disabled {}", name(account)),
             Resolution::NoSuchUser => "nobody".to_owned(),

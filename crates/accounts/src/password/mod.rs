@@ -104,8 +104,8 @@ impl Password {
         }
     }
 
-    /// The octets that are hashed.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// The octets that are hashed, or sent to a directory that judges them.
+    pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }

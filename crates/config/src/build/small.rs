@@ -51,7 +51,7 @@ impl Builder<'_> {
         all
     }
 
-    fn secret_is_there(&mut self, secret: &Located<Secret>) {
+    pub(super) fn secret_is_there(&mut self, secret: &Located<Secret>) {
         let Some(span) = secret.span.filter(|_| self.world.is_where_it_will_run()) else { return };
         if let Err(error) = secret.resolve(self.world) {
             self.report(Diagnostic::error(Code::SecretMissing, span, error.to_string()));

@@ -1,9 +1,9 @@
 //! Directives outside all blocks, and the small blocks.
 
 use super::{
-    Absent, Context, DELIVERY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, MILTER, QUEUE,
-    RATE_CLASS, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SRS, TABLE, TIMEOUTS, block, keyword,
-    lines, many, one, values,
+    Absent, Context, DELIVERY, DIRECTORY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, MILTER,
+    QUEUE, RATE_CLASS, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SRS, TABLE, TIMEOUTS, block,
+    keyword, lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -150,6 +150,14 @@ pub static TOP: Context = Context {
             Absent::Derived("none; every recipient is then relaying"),
             "A domain that is ours: mail for it is taken from everyone.",
             "domain example.com { mailboxes local }",
+        )
+        .repeatable(),
+        Directive::new(
+            "directory",
+            &[block(&[one("name", Kind::Name)], &DIRECTORY)],
+            Absent::Derived("none"),
+            "An LDAP directory that knows people of our domains.",
+            "directory staff { server ldaps://dc1.example.com; domains example.com; base \"DC=example,DC=com\" }",
         )
         .repeatable(),
         Directive::new(

@@ -19,6 +19,11 @@ impl Conversation {
         {
             return self.consider_returned(&srs, recipient);
         }
+        let directory = self.server.accounts.directory();
+        if directory.look_up(&recipient.address, Timestamp::now()).await.is_err() {
+            let text = "The directory of accounts cannot be asked now, try again later";
+            return Err(Refusal::new(Reply::new(451, 3, 0, text)));
+        }
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
         let facts = recipient_facts(&recipient.address, &resolution);
         self.facts.recipient = Some(facts.clone());
