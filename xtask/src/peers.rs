@@ -27,6 +27,8 @@ const PACKAGES: &[&str] = &[
     "sslscan",
     "fail2ban",
     "systemd",
+    "nftables",
+    "iproute2",
     "postfix",
     "opendkim",
     "opendkim-tools",

@@ -14,7 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["mail"],
     &["smtp", "tls", "lab", "sender-auth"],
     &["rules", "store", "web-client", "ldap", "signing", "dmarc-reports"],
-    &["queue", "accounts", "evidence", "filters"],
+    &["queue", "accounts", "evidence", "filters", "flow"],
     &["delivery"],
     &["config"],
     &["server"],

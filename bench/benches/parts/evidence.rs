@@ -36,6 +36,7 @@ fn entry() -> Entry {
         authenticated: None,
         tls: None,
         sender: None,
+        filters: Vec::new(),
         decision: Decision { revision: 1, rules: Vec::new(), verdict: "accept".to_owned() },
         recipients: vec![Promise {
             address: address("dr.lee@clinic.example"),

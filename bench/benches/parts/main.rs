@@ -3,6 +3,7 @@
 mod configuration;
 mod content;
 mod evidence;
+mod flow;
 mod rules;
 mod sender;
 mod session;

@@ -1,17 +1,27 @@
-//! Slowing down and locking out those who guess passwords.
+//! Slowing down and locking out those who guess passwords, on whatever service they try.
 //!
-//! Failures count against the client's network and against the account. An account is only
-//! ever slowed down, never locked: else anybody could lock its owner out. A network that goes
-//! on is locked. Counts fade by one for each [`Limits::fade`], and a success forgives the
-//! account, but of the network only one failure, so that nobody wipes out his guesses by
+//! Failures count against the account at the client's network, against the network, and
+//! against the account. The first two are locked when they go on. An account as a whole is
+//! only ever slowed down, never locked: else anybody could lock its owner out. Against
+//! guesses that come from everywhere at once, an account under attack has
+//! [`Limits::attack_every`]: one check in that time from networks it does not know.
+//! A network from which the account was signed in to lately is *known*: what happens
+//! elsewhere does not touch it.
+//!
+//! Counts fade by one for each [`Limits::fade`], and a success forgives the account and the
+//! pair, but of the network only one failure, so that nobody wipes out his guesses by
 //! signing in to an account of his own in between.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+mod counts;
+mod row;
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use mail::Timestamp;
+
+use counts::{Count, Counts, Known};
+pub use row::FailureRow;
 
 /// When failures slow down and when they lock out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,27 +32,44 @@ pub struct Limits {
     pub delay_min: Duration,
     /// The longest delay.
     pub delay_max: Duration,
+    /// Failures of one account at one network after which the two are locked.
+    pub pair_lock_after: u32,
     /// Failures of one network after which it is locked.
     pub lock_after: u32,
-    /// How long it is locked.
+    /// How long either is locked.
     pub lock_for: Duration,
     /// The time in which one failure fades.
     pub fade: Duration,
-    /// Networks and accounts remembered, each.
+    /// Failures of one account, from wherever, that are an attack on it.
+    pub attack_after: u32,
+    /// One check of an account under attack in this time, from networks it does not know.
+    pub attack_every: Duration,
+    /// Checks of an account under attack that may come at once.
+    pub attack_burst: u32,
+    /// How long a network is known to an account after a sign-in.
+    pub known_for: Duration,
+    /// Networks, accounts and pairs remembered, each.
     pub entries_max: usize,
 }
 
 impl Default for Limits {
-    /// Two free failures, delays from 1 to 10 seconds, a lock of 15 minutes after ten failures,
-    /// one failure fades in two minutes, 65,536 networks and accounts.
+    /// Two free failures, delays from 1 to 10 seconds; a lock of 15 minutes after six failures
+    /// of an account at a network or ten of a network; one failure fades in two minutes; 30
+    /// of an account are an attack, which may try ten at once and then one every six seconds;
+    /// networks are known for 30 days; 65,536 entries.
     fn default() -> Self {
         Self {
             free: 2,
             delay_min: Duration::from_secs(1),
             delay_max: Duration::from_secs(10),
+            pair_lock_after: 6,
             lock_after: 10,
             lock_for: Duration::from_secs(15 * 60),
             fade: Duration::from_secs(2 * 60),
+            attack_after: 30,
+            attack_every: Duration::from_secs(6),
+            attack_burst: 10,
+            known_for: Duration::from_secs(30 * 86_400),
             entries_max: 65_536,
         }
     }
@@ -63,32 +90,65 @@ pub enum Gate {
 #[derive(Debug)]
 pub struct Failures {
     limits: Limits,
-    networks: Counts<IpAddr>,
-    accounts: Counts<Box<str>>,
+    networks: Counts<IpAddr, Count>,
+    accounts: Counts<Box<str>, Count>,
+    pairs: Counts<Pair, Count>,
+    known: Counts<Pair, Known>,
 }
+
+type Pair = (IpAddr, Box<str>);
 
 impl Failures {
     /// None yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let max = limits.entries_max;
         Self {
             limits,
-            networks: Counts::new(limits.entries_max),
-            accounts: Counts::new(limits.entries_max),
+            networks: Counts::new(max),
+            accounts: Counts::new(max),
+            pairs: Counts::new(max),
+            known: Counts::new(max),
         }
     }
 
-    /// What a client at `ip` meets that wants to sign in as `account`.
-    pub fn gate(&self, ip: IpAddr, account: &str, now: Timestamp) -> Gate {
+    /// What a client at `ip` meets that wants to sign in as `account`. Anything but
+    /// [`Gate::Locked`] counts as one check of an account under attack.
+    pub fn gate(&mut self, ip: IpAddr, account: &str, now: Timestamp) -> Gate {
+        let gate = self.look(ip, account, now);
+        if matches!(gate, Gate::Locked(_)) || self.knows(ip, account, now) {
+            return gate;
+        }
+        let limits = self.limits;
+        let Some(count) = self.accounts.get_mut(&account_key(account)) else { return gate };
+        if count.faded(&limits, now) <= limits.attack_after {
+            return gate;
+        }
+        let ahead = limits.attack_every.saturating_mul(limits.attack_burst);
+        let next = count.next_check.max(now);
+        if next.since(now) > ahead {
+            return Gate::Locked(now.plus(next.since(now).saturating_sub(ahead)));
+        }
+        count.next_check = next.plus(limits.attack_every);
+        gate
+    }
+
+    /// The same without counting a check.
+    fn look(&self, ip: IpAddr, account: &str, now: Timestamp) -> Gate {
         let limits = &self.limits;
-        let network = self.networks.at(&network_of(ip));
-        if let Some(until) = network.and_then(|count| count.locked_until)
-            && now < until
-        {
+        let (network, account) = (network_of(ip), account_key(account));
+        let pair = (network, account);
+        let known = self.known.get(&pair).is_some_and(|known| known.until > now);
+        let at_pair = self.pairs.get(&pair);
+        let elsewhere = |count: Option<&Count>| count.filter(|_| !known).copied();
+        let at_network = elsewhere(self.networks.get(&network));
+        let at_account = elsewhere(self.accounts.get(&pair.1));
+        let locked = [at_pair.copied(), at_network].into_iter().flatten();
+        if let Some(until) = locked.filter_map(|count| count.lock(now)).max() {
             return Gate::Locked(until);
         }
-        let failures = |count: Option<&Count>| count.map_or(0, |count| count.faded(limits, now));
-        let most = failures(network).max(failures(self.accounts.at(&*account_key(account))));
+        let counts = [at_pair.copied(), at_network, at_account].into_iter().flatten();
+        let most = counts.map(|count| count.faded(limits, now)).max().unwrap_or(0);
         match most.checked_sub(limits.free + 1) {
             None => Gate::Open,
             Some(doublings) => {
@@ -102,40 +162,65 @@ impl Failures {
     /// next.
     pub fn failed(&mut self, ip: IpAddr, account: &str, now: Timestamp) -> Gate {
         let limits = self.limits;
-        let network = self.networks.entry(network_of(ip), &limits, now);
-        network.add(&limits, now);
-        if network.failures >= limits.lock_after {
-            network.locked_until = Some(now.plus(limits.lock_for));
-            network.failures = limits.lock_after.saturating_sub(1);
-        }
-        self.accounts.entry(account_key(account), &limits, now).add(&limits, now);
-        self.gate(ip, account, now)
+        let (network, key) = (network_of(ip), account_key(account));
+        let pair = (network, key.clone());
+        self.pairs.entry(pair, &limits, now).add(limits.pair_lock_after, &limits, now);
+        self.networks.entry(network, &limits, now).add(limits.lock_after, &limits, now);
+        self.accounts.entry(key, &limits, now).add(u32::MAX, &limits, now);
+        self.look(ip, account, now)
     }
 
     /// Notes that a client at `ip` signed in as `account`.
     pub fn succeeded(&mut self, ip: IpAddr, account: &str, now: Timestamp) {
-        if let Some(count) = self.networks.by_key.get_mut(&network_of(ip)) {
-            count.failures = count.faded(&self.limits, now).saturating_sub(1);
+        let limits = self.limits;
+        let (network, key) = (network_of(ip), account_key(account));
+        if let Some(count) = self.networks.get_mut(&network) {
+            count.failures = count.faded(&limits, now).saturating_sub(1);
             count.last = now;
         }
-        if let Some(count) = self.accounts.by_key.get_mut(&*account_key(account)) {
+        if let Some(count) = self.accounts.get_mut(&key) {
+            // From a network it does not know, the attack on it goes on.
+            let attacked = count.faded(&limits, now) > limits.attack_after;
+            if !attacked {
+                count.failures = 0;
+            }
+        }
+        let pair = (network, key);
+        if let Some(count) = self.pairs.get_mut(&pair) {
             count.failures = 0;
+        }
+        let until = now.plus(limits.known_for);
+        let fresh = self.known.get(&pair).map(|known| known.until);
+        // Once a day is enough to write down.
+        if fresh.is_none_or(|fresh| until.since(fresh) > KNOWN_ANEW) {
+            self.known.entry(pair, &limits, now).until = until;
         }
     }
 
-    /// Lifts the lock of the network of `ip` and forgets its failures.
+    /// Whether `account` was signed in to from the network of `ip` lately.
+    pub fn knows(&self, ip: IpAddr, account: &str, now: Timestamp) -> bool {
+        let known = self.known.get(&(network_of(ip), account_key(account)));
+        known.is_some_and(|known| known.until > now)
+    }
+
+    /// Lifts the locks of the network of `ip` and forgets its failures.
     pub fn pardon(&mut self, ip: IpAddr) {
-        if let Some(count) = self.networks.by_key.get_mut(&network_of(ip)) {
+        let network = network_of(ip);
+        if let Some(count) = self.networks.get_mut(&network) {
             *count = Count::default();
         }
+        self.pairs.reset(|pair| pair.0 == network);
     }
 
     /// The networks that are locked, by their first address, and until when.
     pub fn locked(&self, now: Timestamp) -> impl Iterator<Item = (IpAddr, Timestamp)> {
-        self.networks
-            .by_key
-            .iter()
-            .filter_map(move |(ip, count)| Some((*ip, count.locked_until.filter(|at| now < *at)?)))
+        self.networks.iter().filter_map(move |(ip, count)| Some((*ip, count.lock(now)?)))
+    }
+
+    /// The account and network pairs that are locked, and until when.
+    pub fn locked_pairs(&self, now: Timestamp) -> impl Iterator<Item = (IpAddr, &str, Timestamp)> {
+        let pairs = self.pairs.iter();
+        pairs.filter_map(move |((ip, account), count)| Some((*ip, &**account, count.lock(now)?)))
     }
 }
 
@@ -159,79 +244,8 @@ fn account_key(account: &str) -> Box<str> {
 }
 
 const ACCOUNT_KEY_MAX_CHARS: usize = 320;
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    failures: u32,
-    last: Timestamp,
-    locked_until: Option<Timestamp>,
-}
-
-impl Count {
-    /// The failures that have not faded by `now`.
-    fn faded(&self, limits: &Limits, now: Timestamp) -> u32 {
-        let fade_ms = limits.fade.as_millis().max(1);
-        let faded = now.since(self.last).as_millis() / fade_ms;
-        self.failures.saturating_sub(u32::try_from(faded).unwrap_or(u32::MAX))
-    }
-
-    fn add(&mut self, limits: &Limits, now: Timestamp) {
-        self.failures = self.faded(limits, now).saturating_add(1);
-        self.last = now;
-    }
-
-    fn matters(&self, limits: &Limits, now: Timestamp) -> bool {
-        self.faded(limits, now) > limits.free || self.locked_until.is_some_and(|until| now < until)
-    }
-}
-
-/// Counts for at most so many keys. When there is no room, the oldest key goes, unless it
-/// matters; then it is spared, [`SPARED_MAX`] keys at most for one newcomer.
-#[derive(Debug)]
-struct Counts<K> {
-    by_key: HashMap<K, Count>,
-    order: VecDeque<K>,
-    limit: usize,
-}
-
-impl<K: Clone + Eq + Hash> Counts<K> {
-    fn new(limit: usize) -> Self {
-        Self { by_key: HashMap::new(), order: VecDeque::new(), limit: limit.max(1) }
-    }
-
-    fn at<Q>(&self, key: &Q) -> Option<&Count>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.by_key.get(key)
-    }
-
-    fn entry(&mut self, key: K, limits: &Limits, now: Timestamp) -> &mut Count {
-        if !self.by_key.contains_key(&key) {
-            self.make_room(limits, now);
-            self.order.push_back(key.clone());
-        }
-        self.by_key.entry(key).or_default()
-    }
-
-    fn make_room(&mut self, limits: &Limits, now: Timestamp) {
-        let mut spared = 0;
-        while self.by_key.len() >= self.limit {
-            let Some(oldest) = self.order.pop_front() else { return };
-            let matters = self.by_key.get(&oldest).is_some_and(|count| count.matters(limits, now));
-            if matters && spared < SPARED_MAX {
-                spared += 1;
-                self.order.push_back(oldest);
-            } else {
-                self.by_key.remove(&oldest);
-            }
-        }
-    }
-}
-
-/// Old keys spared to make room for one new key.
-const SPARED_MAX: usize = 16;
+/// A known network is noted anew when it was last this long ago.
+const KNOWN_ANEW: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests {
@@ -274,6 +288,86 @@ mod tests {
         assert_eq!(gate, Gate::Slow(Duration::from_secs(10)));
         failures.succeeded(ip("192.0.2.7"), "ann@clinic.example", START);
         assert_eq!(failures.gate(ip("192.0.2.7"), "ann@clinic.example", START), Gate::Open);
+        assert!(failures.knows(ip("192.0.2.7"), "ANN@clinic.example", START));
+    }
+
+    #[test]
+    fn a_known_network_is_not_touched_by_what_happens_elsewhere() {
+        let mut failures = Failures::default();
+        let home = ip("192.0.2.7");
+        failures.succeeded(home, "ann", START);
+        for n in 0..250_u8 {
+            failures.failed(ip(&format!("198.51.100.{n}")), "ann", START);
+        }
+        // A guesser behind the same address tries others.
+        for n in 0..20 {
+            failures.failed(home, &format!("user{n}"), START);
+        }
+        assert!(matches!(failures.gate(home, "bob", START), Gate::Locked(_)));
+        for _ in 0..100 {
+            assert_eq!(failures.gate(home, "ann", START), Gate::Open);
+        }
+        let later = START.plus(Duration::from_secs(31 * 86_400));
+        assert!(!failures.knows(home, "ann", later));
+    }
+
+    #[test]
+    fn an_account_is_locked_at_one_network_and_nowhere_else() {
+        let mut failures = Failures::default();
+        let mut gate = Gate::Open;
+        for _ in 0..6 {
+            gate = failures.failed(ip("192.0.2.7"), "ann", START);
+        }
+        assert!(matches!(gate, Gate::Locked(_)));
+        assert_eq!(failures.locked(START).count(), 0);
+        assert_eq!(failures.locked_pairs(START).count(), 1);
+        assert!(!matches!(failures.gate(ip("192.0.2.7"), "bob", START), Gate::Locked(_)));
+        assert!(!matches!(failures.gate(ip("192.0.2.8"), "ann", START), Gate::Locked(_)));
+        failures.pardon(ip("192.0.2.7"));
+        assert_eq!(failures.locked_pairs(START).count(), 0);
+    }
+
+    #[test]
+    fn guesses_from_everywhere_at_one_account_are_few_and_its_owner_gets_in() {
+        let mut failures = Failures::default();
+        let home = ip("192.0.2.7");
+        failures.succeeded(home, "ann", START);
+        let mut checked = 0;
+        for n in 0..36_000_u32 {
+            let now = START.plus(Duration::from_millis(u64::from(n) * 100));
+            let bot = IpAddr::V4((0x0A00_0000 + n * 7).into());
+            if !matches!(failures.gate(bot, "ann", now), Gate::Locked(_)) {
+                failures.failed(bot, "ann", now);
+                checked += 1;
+            }
+            assert_eq!(failures.gate(home, "ann", now), Gate::Open);
+        }
+        // An hour at ten a second; one in six seconds is 600.
+        assert!((500..700).contains(&checked), "{checked}");
+    }
+
+    #[test]
+    fn everything_comes_back_after_a_restart() {
+        let mut failures = Failures::default();
+        for n in 0..10 {
+            failures.failed(ip("2001:db8::7"), &format!("user {n}"), START);
+        }
+        for _ in 0..6 {
+            failures.failed(ip("192.0.2.7"), "ann", START);
+        }
+        failures.succeeded(ip("192.0.2.8"), "ann", START);
+        let rows = failures.take_changes(1_000);
+        assert_eq!(rows.len(), 2 + 11 + 11 + 1);
+        assert!(failures.take_changes(1_000).is_empty());
+        let mut again = Failures::default();
+        for row in &rows {
+            assert!(row.until >= START);
+            assert!(again.restore(row), "{row:?}");
+        }
+        assert_eq!(again.locked(START).count(), 1);
+        assert_eq!(again.locked_pairs(START).count(), 1);
+        assert!(again.knows(ip("192.0.2.8"), "ann", START));
+        assert!(matches!(again.gate(ip("2001:db8::1"), "x", START), Gate::Locked(_)));
     }
 
     #[test]
@@ -318,9 +412,9 @@ mod tests {
         for n in 0..10_000_u32 {
             failures.failed(IpAddr::V4((0x0A00_0000 + n).into()), &format!("name{n}"), START);
         }
-        assert_eq!(failures.networks.by_key.len(), 100);
-        assert_eq!(failures.networks.order.len(), 100);
-        assert_eq!(failures.accounts.by_key.len(), 100);
+        assert_eq!(failures.networks.len(), 100);
+        assert_eq!(failures.pairs.len(), 100);
+        assert_eq!(failures.accounts.len(), 100);
         assert!(matches!(failures.gate(ip("192.0.2.7"), "x", START), Gate::Locked(_)));
     }
 }

@@ -27,6 +27,12 @@ pub enum Abuse {
     Pipelining,
     /// Fails one TLS handshake after another.
     BadTlsFlood,
+    /// Speaks before the greeting.
+    EarlyTalker,
+    /// Errs until it is sent away.
+    Errors,
+    /// Writes to a spamtrap.
+    Spamtrap,
 }
 
 /// The line for a failed sign-in of `user` at `ip`.
@@ -49,8 +55,21 @@ pub fn abuse_line(ip: IpAddr, service: &str, kind: Abuse) -> String {
         Abuse::RcptScan => "rcpt-scan",
         Abuse::Pipelining => "pipelining",
         Abuse::BadTlsFlood => "bad-tls-flood",
+        Abuse::EarlyTalker => "early-talker",
+        Abuse::Errors => "errors",
+        Abuse::Spamtrap => "spamtrap",
     };
     format!("security: abuse ip={} service={} kind={kind}", ip.to_canonical(), word(service))
+}
+
+/// The line for a ban that begins: who, until when (RFC 3339 or `never`), and what led to it.
+/// Fail2Ban does not read it; it has its own.
+pub fn ban_line(network: impl std::fmt::Display, service: &str, until: &str, kind: &str) -> String {
+    format!(
+        "security: ban network={network} service={} until={until} kind={}",
+        word(service),
+        word(kind)
+    )
 }
 
 /// `text` without quotes, backslashes, controls and look-alikes of line ends, each as

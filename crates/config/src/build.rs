@@ -24,6 +24,7 @@ mod certificate;
 mod directory;
 mod domain;
 mod filters;
+mod flow;
 mod limits;
 mod listener;
 mod lists;
@@ -132,10 +133,12 @@ impl Builder<'_> {
                 ..rule_set
             },
         );
+        let flow = self.all_flow(top, rule_set.as_ref());
         let policy = rule_set.as_ref().and_then(|rule_set| self.compile(rule_set));
         let ca_bundle = self.readable(top.value("ca-bundle"));
         self.certificates_of_listeners(&listeners);
         self.unused_names();
+        let flow::AllFlow { flow, bans, quotas, size_limits } = flow?;
         Some(Config {
             postmaster: postmaster(top, &basics)?,
             authserv_id: top.value("authserv-id").unwrap_or_else(|| derived(&basics.hostname)),
@@ -164,6 +167,10 @@ impl Builder<'_> {
             milters,
             scanners,
             scanning: scanning?,
+            size_limits,
+            quotas,
+            flow,
+            bans,
             evidence: evidence?,
             sender_authentication: authentication?.0,
             log: log?,

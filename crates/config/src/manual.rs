@@ -7,9 +7,9 @@ use rules::fact::Kind as FactKind;
 
 use crate::code::Code;
 use crate::schema::{
-    Absent, Argument, CERTIFICATE, CONDITIONS, CREDENTIALS, Context, Count, DELIVERY, DNS, DOMAIN,
-    Directive, EVIDENCE, FORCE_ENCRYPT, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE, RATE_CLASS, RULE,
-    SIGNING, SRS, TABLE, TIMEOUTS, TOP,
+    Absent, Argument, BANS, CERTIFICATE, CONDITIONS, CREDENTIALS, Context, Count, DELIVERY, DNS,
+    DOMAIN, Directive, EVIDENCE, FLOW, FORCE_ENCRYPT, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE,
+    QUOTA, RATE_CLASS, RULE, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, TOP,
 };
 use crate::value::Kind;
 
@@ -55,7 +55,7 @@ pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let _ = writeln!(page, "## Outside all blocks\n");
     directives(&mut page, &TOP);
-    let blocks: [(&str, &'static Context); 18] = [
+    let blocks: [(&str, &'static Context); 22] = [
         ("dns", &DNS),
         ("hosts", &HOSTS),
         ("mx", &MX),
@@ -72,6 +72,10 @@ pub fn manual_markdown() -> String {
         ("rate-class NAME", &RATE_CLASS),
         ("signing", &SIGNING),
         ("srs", &SRS),
+        ("size-limits NAME", &SIZE_LIMITS),
+        ("quota NAME", &QUOTA),
+        ("flow", &FLOW),
+        ("bans", &BANS),
         ("evidence", &EVIDENCE),
         ("log", &LOG),
     ];

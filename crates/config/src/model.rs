@@ -19,6 +19,7 @@ mod authentication;
 mod delivery;
 mod directory;
 mod filters;
+mod flow;
 mod listener;
 mod sign_in;
 mod signing;
@@ -28,6 +29,7 @@ pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderA
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use directory::LdapDirectory;
 pub use filters::{MilterEntry, ScannerEntry, Scanning};
+pub use flow::{Bans, Flow, Quota, SizeLimits};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
 pub use sign_in::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
 pub use signing::{Signing, Srs};
@@ -94,6 +96,14 @@ pub struct Config {
     pub scanners: Vec<ScannerEntry>,
     /// What happens to what scanners find.
     pub scanning: Scanning,
+    /// How large messages may be, by direction, domain or account.
+    pub size_limits: Vec<SizeLimits>,
+    /// How much each account may send in a time.
+    pub quotas: Vec<Quota>,
+    /// Which clients are let in before anything is said.
+    pub flow: Flow,
+    /// When a client is turned away for a time.
+    pub bans: Bans,
     /// The record of every hop.
     pub evidence: Evidence,
     /// Who a message is from.

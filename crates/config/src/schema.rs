@@ -6,6 +6,7 @@
 mod authentication;
 mod directory;
 mod filters;
+mod flow;
 mod listener;
 mod policy;
 mod sending;
@@ -16,6 +17,7 @@ mod top;
 pub use authentication::{ARC, DKIM, DMARC, SENDER_AUTHENTICATION, SPF};
 pub use directory::DIRECTORY;
 pub use filters::{MILTER, SCANNER, SCANNING};
+pub use flow::{BANS, FLOW, QUOTA, SIZE_LIMITS};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};
 pub use sending::{DELIVERY, QUEUE, RATE_CLASS};

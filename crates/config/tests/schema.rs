@@ -3,8 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use config::schema::{
-    CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG,
-    MILTER, QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGN_IN, SIGNING, SRS, TIMEOUTS, TOP,
+    BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, FLOW, LIMITS,
+    LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, SCANNER, SCANNING, SIGN_IN, SIGNING,
+    SIZE_LIMITS, SRS, TIMEOUTS, TOP,
 };
 use config::{Config, parse};
 
@@ -47,6 +48,10 @@ static PLACES: &[Place] = &[
     place(&SCANNER, "scanner more {", &["type spamd", "at 127.0.0.1:1"]),
     place(&SCANNING, "scanning {", &[]),
     place(&RATE_CLASS, "rate-class slow {", &["messages 7"]),
+    place(&FLOW, "flow {", &[]),
+    place(&BANS, "bans {", &[]),
+    place(&QUOTA, "quota q {", &["messages 9 per day"]),
+    place(&SIZE_LIMITS, "size-limits s {", &["message 9MB"]),
     place(&CREDENTIALS, "credentials more {", &["user x", "password env:Y"]),
     place(&CERTIFICATE, "certificate more {", &["local-authority"]),
     place(&DOMAIN, "domain ours.example {", &["deliver-to smtp 192.0.2.9"]),

@@ -30,6 +30,16 @@ pub const FORCE_ENCRYPT_TLS_1_3: &str = "force-encrypt-tls-1.3";
 /// Tables that are always there.
 pub const TABLES: [&str; 3] = [TRUSTED_NETWORKS, FORCE_ENCRYPT, FORCE_ENCRYPT_TLS_1_3];
 
+/// Built-in rules that say no in the words of the case at hand.
+pub const FLOW: [&str; 6] = [
+    "denied-client",
+    "banned-client",
+    "size-limit",
+    "recipients-limit",
+    "quota-reached",
+    "recipients-quota-reached",
+];
+
 /// The built-in rules under `set`, in order: 0.1, 0.2 and so on.
 pub fn rules(set: &RuleSet) -> Vec<Rule> {
     let mut rules = always(set);
@@ -75,6 +85,39 @@ fn always(set: &RuleSet) -> Vec<Rule> {
                 Action::Set(Setting::RelayEncryption(set.default_encryption)),
             ],
         ),
+        rule(
+            "denied-client",
+            is(Fact::ClientStanding, &[Word::Denied]),
+            vec![respond(554, (5, 7, 1), "Your network is not served here")],
+        ),
+        rule(
+            "banned-client",
+            is(Fact::ClientStanding, &[Word::Banned]),
+            vec![respond(554, (5, 7, 1), "Your network is banned for a time")],
+        ),
+        rule(
+            "size-limit",
+            is(
+                Fact::LimitExceeded,
+                &[Word::Message, Word::Header, Word::Attachment, Word::Attachments],
+            ),
+            vec![respond(552, (5, 3, 4), "Too large")],
+        ),
+        rule(
+            "recipients-limit",
+            is(Fact::LimitExceeded, &[Word::Recipients]),
+            vec![respond(452, (4, 5, 3), "Too many recipients for one message")],
+        ),
+        rule(
+            "quota-reached",
+            is(Fact::QuotaReached, &[Word::Messages, Word::Octets]),
+            vec![respond(450, (4, 7, 1), "Sending quota reached")],
+        ),
+        rule(
+            "recipients-quota-reached",
+            is(Fact::QuotaReached, &[Word::Recipients]),
+            vec![respond(452, (4, 5, 3), "Sending quota of recipients reached")],
+        ),
     ]
 }
 
@@ -90,6 +133,12 @@ pub fn show(set: &RuleSet) -> String {
         "Mail from a listed domain or address is taken only over TLS.",
         "Mail from an entry with min-tls 1.3 is taken only over TLS 1.3.",
         "STARTTLS is offered, and tried on the way out.",
+        "Clients that flow { deny } names are turned away before a greeting.",
+        "Clients that are banned are turned away before a greeting (mailkeep ban list).",
+        "A message over a limit of size-limits { } or of the listener is refused.",
+        "More recipients than size-limits { } allows are refused, for another message.",
+        "Who has reached a quota { } waits until there is room.",
+        "The same for recipients.",
     ];
     let scan = set.scanning.into_iter().flat_map(scan::rules).map(|(_, reason)| reason);
     let ownership = ownership::rules(set.sender_must_match).into_iter().map(|(_, reason)| reason);
@@ -132,6 +181,17 @@ fn listed(table: &str) -> Condition {
 
 fn test(fact: Fact, negated: bool, relation: Relation) -> Condition {
     Condition::Test(Test { fact, negated, relation, origin: Origin::BUILT_IN })
+}
+
+fn is(fact: Fact, words: &[Word]) -> Condition {
+    test(fact, false, Relation::Is(words.iter().copied().map(Value::Word).collect()))
+}
+
+/// A refusal; for a time where its code says so.
+fn respond(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Action {
+    let response =
+        Response { code, status: mail::Status::new(class, subject, detail), text: text.into() };
+    Action::Verdict(if code < 500 { Verdict::Defer(response) } else { Verdict::Reject(response) })
 }
 
 fn reject(detail: u16, text: &str) -> Action {

@@ -109,6 +109,12 @@ pub enum Fact {
     Arc,
     /// The domains of the handlers of a good chain.
     ArcSealer,
+    /// What flow control holds of the client.
+    ClientStanding,
+    /// Which limit the message is over.
+    LimitExceeded,
+    /// Which count of a quota has no room.
+    QuotaReached,
 }
 
 /// What values a fact has, and so what it can be compared with.
@@ -216,7 +222,7 @@ impl Fact {
     }
 
     /// Every fact; [`Fact::Header`] without a name.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 49] = [
         Self::Tls,
         Self::TlsVersion,
         Self::TlsCipher,
@@ -263,6 +269,9 @@ impl Fact {
         Self::DmarcDisposition,
         Self::Arc,
         Self::ArcSealer,
+        Self::ClientStanding,
+        Self::LimitExceeded,
+        Self::QuotaReached,
     ];
 
     /// Its row in the table.
@@ -270,6 +279,10 @@ impl Fact {
         use Stage::{Auth, Connect, Data, Hello, Mail, Rcpt};
         const ACCOUNTS: &[Word] = &[Word::Mailbox, Word::Alias, Word::Group];
         const OWNERSHIP: &[Word] = &[Word::Own, Word::Foreign];
+        const STANDINGS: &[Word] = &[Word::Friendly, Word::Denied, Word::Banned];
+        const PARTS: &[Word] =
+            &[Word::Message, Word::Header, Word::Attachment, Word::Attachments, Word::Recipients];
+        const COUNTS: &[Word] = &[Word::Messages, Word::Recipients, Word::Octets];
         const DELIVERY: &[Word] = &[Word::Local, Word::Relaying];
         const SPAM: &[Word] = &[
             Word::None,
@@ -570,6 +583,27 @@ impl Fact {
                 Kind::Domain,
                 "The domains that sealed a chain that passes.",
             ),
+            Self::ClientStanding => info(
+                "client standing",
+                "",
+                (Connect, Connect),
+                Kind::Words(STANDINGS),
+                "Whether the client is listed as friendly, denied by the configuration, or banned for a time.",
+            ),
+            Self::LimitExceeded => info(
+                "limit exceeded",
+                "",
+                (Mail, Mail),
+                Kind::Words(PARTS),
+                "Which size limit the message is over for this recipient.",
+            ),
+            Self::QuotaReached => info(
+                "quota reached",
+                "",
+                (Mail, Mail),
+                Kind::Words(COUNTS),
+                "Which count of a sending quota has no room for more.",
+            ),
         }
     }
 
@@ -589,6 +623,8 @@ impl Fact {
             };
             scan.and_then(|scan| scan.filters.iter().find(by))
         };
+        let flow = facts.flow.as_ref();
+        let word = |word: &Word| Seen::Word(*word);
         match self {
             Self::Tls => all(&mut tls.iter().map(|_| Seen::Present)),
             Self::TlsVersion => all(&mut tls.iter().map(|tls| Seen::Version(tls.version))),
@@ -694,6 +730,9 @@ impl Fact {
             | Self::ArcSealer => {
                 facts.authentication.as_deref().is_some_and(|found| all(&mut found.seen(self)))
             }
+            Self::ClientStanding => all(&mut flow.and_then(|f| f.standing).iter().map(word)),
+            Self::LimitExceeded => all(&mut flow.and_then(|f| f.exceeded).iter().map(word)),
+            Self::QuotaReached => all(&mut flow.and_then(|f| f.quota).iter().map(word)),
         }
     }
 

@@ -10,6 +10,7 @@ mod ownership;
 
 pub use ownership::Ownership;
 
+use crate::flow_facts::FlowFacts;
 use crate::test::{MINUTES_A_DAY, Weekday, Word};
 
 pub mod authentication;
@@ -56,6 +57,9 @@ pub struct Facts {
     /// Whether the sender's addresses belong to who signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ownership: Option<Ownership>,
+    /// What flow control found: bans, limits, quotas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowFacts>,
 }
 
 /// One recipient and what this server knows of it.

@@ -14,6 +14,7 @@ pub mod decision;
 pub mod explanation;
 pub mod fact;
 pub mod facts;
+mod flow_facts;
 pub mod force_encrypt;
 pub mod hints;
 pub mod lookup;
@@ -41,6 +42,7 @@ pub use facts::{
     AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, Ownership, RecipientFacts,
 };
 pub use facts::{AuthenticationFacts, SignatureFacts};
+pub use flow_facts::FlowFacts;
 pub use force_encrypt::ForceEncrypt;
 pub use pattern::Pattern;
 pub use policy::{Number, Policy, RuleId, RuleSet};

@@ -137,6 +137,26 @@ pub enum Word {
     Quarantine,
     /// The domain asks for refusal.
     Reject,
+    /// The client is never banned.
+    Friendly,
+    /// The client is turned away by the configuration.
+    Denied,
+    /// The client is turned away for a time.
+    Banned,
+    /// The whole message.
+    Message,
+    /// The header of the message.
+    Header,
+    /// One attachment.
+    Attachment,
+    /// All attachments.
+    Attachments,
+    /// Messages, counted.
+    Messages,
+    /// Recipients, counted.
+    Recipients,
+    /// Octets, counted.
+    Octets,
 }
 
 impl Word {
@@ -171,6 +191,16 @@ impl Word {
             Self::PermError => "permerror",
             Self::Quarantine => "quarantine",
             Self::Reject => "reject",
+            Self::Friendly => "friendly",
+            Self::Denied => "denied",
+            Self::Banned => "banned",
+            Self::Message => "message",
+            Self::Header => "header",
+            Self::Attachment => "attachment",
+            Self::Attachments => "attachments",
+            Self::Messages => "messages",
+            Self::Recipients => "recipients",
+            Self::Octets => "octets",
         }
     }
 }

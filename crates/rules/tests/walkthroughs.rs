@@ -257,7 +257,7 @@ fn a_dry_run_shows_the_way_out() {
 #[test]
 fn built_in_rules_are_shown_as_rules() {
     let set = rule_set("force-encrypt {\n bank.example verified\n}\n");
-    expect![[r#"
+    expect![[r##"
         # 0.1 AUTH is not offered in the clear; every mechanism that works is offered under TLS.
         rule no-auth-in-clear {
             plain-connections not-authenticated
@@ -304,11 +304,59 @@ fn built_in_rules_are_shown_as_rules() {
             relay-encryption opportunistic
         }
 
-        # 0.6 force-encrypt-outbound: applied after every rule, and no rule weakens it.
+        # 0.6 Clients that flow { deny } names are turned away before a greeting.
+        rule denied-client {
+            when all {
+                client standing is denied
+            }
+            reject 554 5.7.1 "Your network is not served here"
+        }
+
+        # 0.7 Clients that are banned are turned away before a greeting (mailkeep ban list).
+        rule banned-client {
+            when all {
+                client standing is banned
+            }
+            reject 554 5.7.1 "Your network is banned for a time"
+        }
+
+        # 0.8 A message over a limit of size-limits { } or of the listener is refused.
+        rule size-limit {
+            when all {
+                limit exceeded is message header attachment attachments
+            }
+            reject 552 5.3.4 "Too large"
+        }
+
+        # 0.9 More recipients than size-limits { } allows are refused, for another message.
+        rule recipients-limit {
+            when all {
+                limit exceeded is recipients
+            }
+            defer 452 4.5.3 "Too many recipients for one message"
+        }
+
+        # 0.10 Who has reached a quota { } waits until there is room.
+        rule quota-reached {
+            when all {
+                quota reached is messages octets
+            }
+            defer 450 4.7.1 "Sending quota reached"
+        }
+
+        # 0.11 The same for recipients.
+        rule recipients-quota-reached {
+            when all {
+                quota reached is recipients
+            }
+            defer 452 4.5.3 "Sending quota of recipients reached"
+        }
+
+        # 0.12 force-encrypt-outbound: applied after every rule, and no rule weakens it.
         # Mail for a listed domain, or through an MX whose name or address is listed, goes out
         # with the protection its entry demands, or not at all.
         #   bank.example verified    (mailkeep.conf:2)
-    "#]].assert_eq(&rules::built_in::show(&set));
+    "##]].assert_eq(&rules::built_in::show(&set));
 }
 
 #[test]

@@ -320,6 +320,8 @@ fn makes_folder(request: &Request) -> bool {
         | Request::Dns(_)
         | Request::Queue(_)
         | Request::Quarantine(_)
+        | Request::Ban(_)
+        | Request::Quota(_)
         | Request::Trace(_)
         | Request::Explain(_)
         | Request::Evidence(_)

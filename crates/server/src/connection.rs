@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::Timestamp;
-use smtp::server::{Input, Output, Phase, Session, Timeout};
+use smtp::server::{Answer, Input, Output, Phase, Session, Timeout};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -80,7 +80,12 @@ impl Connection {
                     Output::Reply(reply) => reply.write_to(&mut replies),
                     Output::Ask(question) => {
                         let answer = self.conversation.answer(question).await;
+                        let signed_in = matches!(answer, Answer::Authenticated { .. });
                         self.session.handle(Input::Answer(answer));
+                        if signed_in && let Some((octets, recipients)) = self.conversation.limits()
+                        {
+                            self.session.limit(octets, recipients);
+                        }
                     }
                     Output::Content(piece) => self.conversation.content(&piece),
                     Output::Reset => self.conversation.reset(),

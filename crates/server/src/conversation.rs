@@ -4,6 +4,7 @@
 mod authenticity;
 mod content;
 mod filters;
+mod flow;
 mod ownership;
 mod recipient;
 mod sign_in;
@@ -11,9 +12,10 @@ mod sign_in;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ::flow::Standing;
 use accounts::security::Abuse;
 use mail::{Domain, Envelope, Recipient, ReversePath, Timestamp, TraceId};
-use rules::{Decision, Facts, Moment, Outcome, Stage};
+use rules::{Decision, Facts, FlowFacts, Moment, Outcome, Stage};
 use smtp::server::{Answer, Incident, Question};
 use smtp::{Extensions, Refusal, Reply};
 use tls::{Failure, Handshake};
@@ -24,6 +26,7 @@ use crate::site::Site;
 use crate::snapshot::Snapshot;
 
 pub(crate) use content::refuses_header;
+pub(crate) use flow::{amount, direction, exceeded, standing_word};
 pub(crate) use recipient::recipient_facts;
 
 use authenticity::Authenticity;
@@ -41,6 +44,7 @@ pub struct Conversation {
     extended: bool,
     sign_in: SignIn,
     authenticity: Authenticity,
+    flow: flow::Flow,
     transaction: Option<Transaction>,
     /// The milters of this connection.
     filters: ::filters::milter::Chain,
@@ -57,12 +61,18 @@ struct Transaction {
 
 impl Conversation {
     /// A conversation with a client that has just connected.
-    pub fn new(server: Arc<Server>, site: Arc<Site>, peer: SocketAddr) -> Self {
+    pub fn new(
+        server: Arc<Server>,
+        site: Arc<Site>,
+        peer: SocketAddr,
+        standing: Option<Standing>,
+    ) -> Self {
         let snapshot = server.snapshot();
         let facts = Facts {
             now: Some(Moment(Timestamp::now())),
             listener: Some(site.name.clone()),
             client_ip: Some(peer.ip()),
+            flow: flow_facts(standing),
             ..Facts::default()
         };
         let filters = snapshot.filters.chain(&site.name);
@@ -75,6 +85,7 @@ impl Conversation {
             extended: false,
             sign_in: SignIn::default(),
             authenticity: Authenticity::default(),
+            flow: flow::Flow::default(),
             transaction: None,
             filters,
             findings: Vec::new(),
@@ -132,25 +143,28 @@ impl Conversation {
 
     /// The handshake failed.
     pub fn handshake_failed(&self, failure: &Failure) {
+        self.count_incident(::flow::Incident::BadTls);
         Metrics::count(&self.server.metrics.handshakes, "failed");
         tracing::info!(ip = %self.peer.ip(), listener = %self.site.name, %failure, "TLS handshake failed");
     }
 
     /// Something the security log should know.
     pub fn incident(&self, incident: Incident) {
-        let abuse = match incident {
-            Incident::StartTlsInjection | Incident::EarlyTalker => Some(Abuse::Pipelining),
-            Incident::Abuse => Some(Abuse::RcptScan),
-            Incident::HttpClient
-            | Incident::ContentLineEnding
-            | Incident::Endless
-            | Incident::AuthFailures => None,
-        };
-        let (ip, service) = (self.peer.ip(), self.site.service());
-        match abuse {
-            Some(abuse) => tracing::warn!(
-                target: "mailkeep", "{}", accounts::security::abuse_line(ip, service, abuse)),
-            None => tracing::warn!(%ip, service, incident = incident.name(), "incident"),
+        use ::flow::Incident as Counted;
+        match incident {
+            Incident::StartTlsInjection => self.abuse(Abuse::Pipelining, Counted::Pipelining),
+            Incident::EarlyTalker => self.abuse(Abuse::EarlyTalker, Counted::EarlyTalker),
+            Incident::Abuse => self.abuse(Abuse::Errors, Counted::Errors),
+            Incident::HttpClient | Incident::ContentLineEnding | Incident::Endless => {
+                let (ip, service) = (self.peer.ip(), self.site.service());
+                tracing::warn!(%ip, service, incident = incident.name(), "incident");
+                self.count_incident(Counted::Errors);
+            }
+            // Each failure has its line and has been counted already.
+            Incident::AuthFailures => {
+                let (ip, service) = (self.peer.ip(), self.site.service());
+                tracing::warn!(%ip, service, incident = incident.name(), "incident");
+            }
         }
     }
 
@@ -211,6 +225,10 @@ impl Conversation {
         let mut offer = self.site.offer.clone();
         offer.starttls =
             !under_tls && self.site.offers_starttls() && decision.settings.offers_starttls();
+        if let Some((octets, recipients)) = self.limits() {
+            offer.size = offer.size.map(|_| octets);
+            offer.limits.rcpt_max = offer.limits.rcpt_max.map(|_| recipients);
+        }
         offer.auth = match decision.settings.sign_in(under_tls) {
             rules::SignIn::Off => Vec::new(),
             rules::SignIn::Mechanisms(_) if !self.site.allows_sign_in() => Vec::new(),
@@ -229,6 +247,11 @@ impl Conversation {
         self.facts.authenticated = self.sign_in.identity().map(str::to_owned);
         self.facts.ownership = self.sender_ownership(&envelope.reverse_path);
         self.check_sender().await;
+        if self.is_banned_by_now() {
+            let reply = Reply::new(421, 7, 0, "Your network is banned for a time");
+            return Answer::Refuse(Refusal::closing(reply));
+        }
+        self.flow_at_mail(declared_octets);
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Mail);
         if let Some(refusal) = self.refusal(&decision) {
             self.note_refusal(&decision, &refusal, None);
@@ -281,12 +304,13 @@ impl Conversation {
     /// The refusal a decision makes, with the rule's text.
     fn refusal(&self, decision: &Decision) -> Option<Refusal> {
         let response = decision.outcome.refusal()?;
-        Some(Refusal::new(Reply::new(
+        let refusal = Refusal::new(Reply::new(
             response.code,
             response.status.subject,
             response.status.detail,
             self.authenticity_text(decision).unwrap_or_else(|| response.text.clone()),
-        )))
+        ));
+        Some(self.flow_refusal(decision, refusal))
     }
 
     /// Logs and counts a refusal; the evidence has it when the configuration keeps evidence.
@@ -367,6 +391,12 @@ impl Conversation {
     fn sender(&self) -> String {
         self.facts.sender.as_ref().map_or_else(String::new, ReversePath::to_string)
     }
+}
+
+/// What is known of a client before it speaks.
+fn flow_facts(standing: Option<Standing>) -> Option<FlowFacts> {
+    let standing = standing.map(standing_word)?;
+    Some(FlowFacts { standing: Some(standing), ..FlowFacts::default() })
 }
 
 /// Whether a decision leaves the recipient in.

@@ -388,6 +388,7 @@ impl Intake<'_> {
     fn kept_facts(&self) -> Facts {
         let mut facts = self.facts.clone();
         facts.recipient = None;
+        facts.flow = None;
         if !self.snapshot.asks_for_headers
             && let Some(message) = &mut facts.message
         {

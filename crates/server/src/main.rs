@@ -10,6 +10,7 @@ mod conversation;
 mod demo;
 mod dispatch;
 mod filtering;
+mod guard;
 mod identity;
 mod intake;
 mod listener;
@@ -27,6 +28,7 @@ mod signatory;
 mod site;
 mod snapshot;
 mod stream;
+mod warnings;
 
 use std::process::ExitCode;
 

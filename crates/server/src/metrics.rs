@@ -40,6 +40,12 @@ pub struct Metrics {
     pub refused: Counts,
     /// Sign-ins, by outcome.
     pub sign_ins: Counts,
+    /// Incidents, by kind.
+    pub incidents: Counts,
+    /// Bans the server made, by the last incident.
+    pub bans: Counts,
+    /// Refusals by a sending quota, by what it counts.
+    pub quotas: Counts,
     /// Recipients that reached an end, by ending.
     pub ended: Counts,
     /// Attempts, by the fixed word for their protection.
@@ -64,6 +70,9 @@ impl Metrics {
         let handshakes = counts("tls_handshakes", "TLS handshakes of clients, by version");
         let refused = counts("refused", "Commands refused, by stage");
         let sign_ins = counts("sign_ins", "Sign-ins, by outcome");
+        let incidents = counts("incidents", "What clients did that counts towards a ban, by kind");
+        let bans = counts("bans", "Bans the server made, by the last incident");
+        let quotas = counts("quota_refusals", "Refusals by a sending quota, by what it counts");
         let ended = counts("recipients_ended", "Recipients that reached an end, by ending");
         let attempts = counts("attempts", "Delivery attempts, by protection");
         let open = Gauge::default();
@@ -94,6 +103,9 @@ impl Metrics {
             accepted_octets,
             refused,
             sign_ins,
+            incidents,
+            bans,
+            quotas,
             ended,
             attempts,
             commit_seconds,

@@ -118,7 +118,7 @@ fn accept(
     })
 }
 
-fn entry(
+pub(crate) fn entry(
     server: &Server,
     address: &Address,
     now: Timestamp,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use accounts::{Cost, Directory, DomainSettings, Failures, SignIn, Verifier};
+use accounts::{Cost, Directory, DomainSettings, SignIn, Verifier};
 use anyhow::{Result, anyhow};
 use config::Config;
 use delivery::Egress;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::activation::Inherited;
 use crate::dispatch::Dispatcher;
+use crate::guard::{self, Guard};
 use crate::identity;
 use crate::listener::{self, Occupancy};
 use crate::metrics::Metrics;
@@ -39,6 +40,8 @@ const PASSWORDS_AT_A_TIME: usize = 2;
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);
 /// How often the waiting are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often failed sign-ins are written down.
+const SIGN_INS_EVERY: Duration = Duration::from_secs(1);
 /// The name of the evidence key among the store's settings.
 const EVIDENCE_KEY: &str = "evidence-key";
 
@@ -66,6 +69,8 @@ pub struct Server {
     pub accounts: SignIn,
     /// What it counts.
     pub metrics: Metrics,
+    /// Bans, connection rates and quota counters.
+    pub guard: Guard,
     /// Hands out deliveries.
     pub dispatcher: Dispatcher,
     /// Signs what leaves.
@@ -125,10 +130,13 @@ impl Server {
             Arc::new(Snapshot::new(revision, config, &data, egress, Arc::clone(&directory), now)?);
         let signatory = Signatory::open(&store).await?;
         directory.set_sources(people::sources(&snapshot.config, &snapshot.agent, egress)?);
-        let accounts = SignIn::new(directory, verifier, Failures::default());
+        let guard = Guard::open(&store, now).await?;
+        let failures = guard::sign_ins::load(&store, now).await?;
+        let accounts = SignIn::new(directory, verifier, failures);
         accounts.configure(identity::settings(&snapshot.config, Some(&snapshot.agent), egress)?);
         let server = Arc::new(Self {
             signatory,
+            guard,
             accounts,
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),
@@ -360,6 +368,14 @@ impl Server {
         let server = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
+                tokio::time::sleep(SIGN_INS_EVERY).await;
+                let Some(server) = server.upgrade() else { return };
+                server.keep_sign_ins().await;
+            }
+        });
+        let server = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
                 tokio::time::sleep(COUNT_EVERY).await;
                 let Some(server) = server.upgrade() else { return };
                 if let Ok(stats) = server.store.stats().await {
@@ -381,6 +397,14 @@ impl Server {
                 }
             }
         });
+    }
+
+    /// Writes down what has changed of failed sign-ins.
+    async fn keep_sign_ins(&self) {
+        let kept = guard::sign_ins::keep(&self.accounts, &self.store, Timestamp::now()).await;
+        if let Err(error) = kept {
+            tracing::error!(%error, "failed sign-ins were not written down");
+        }
     }
 
     fn reload_certificates(&self) {
@@ -492,6 +516,7 @@ impl Server {
                 "stopped with sessions or deliveries under way; nothing accepted is lost"
             );
         }
+        self.keep_sign_ins().await;
         if let Err(error) = self.sign_evidence().await {
             tracing::warn!(%error, "the evidence could not be signed at the end");
         }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow::rate::TooOften;
+use flow::{Incident, Standing};
 use mail::Timestamp;
 use smtp::server::{Channel, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,16 +14,19 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::connection::Connection;
-use crate::conversation::Conversation;
+use crate::conversation::{self, Conversation};
 use crate::listener::{self, Crowded};
 use crate::metrics::Metrics;
 use crate::proxy;
 use crate::server::Server;
 use crate::site::Site;
+use crate::snapshot::Snapshot;
 use crate::stream::Stream;
 
 /// How long a client that is turned away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Told to a client that connects too often.
+const TOO_OFTEN: &str = "421 4.7.0 Too many connections from your network, try again later\r\n";
 /// How long a scraper may take to ask.
 const SCRAPE: Duration = Duration::from_secs(10);
 /// The longest request of a scraper.
@@ -60,6 +65,30 @@ async fn welcome(
         return turn_away(stream, &site, "554 5.7.1 This service is not for your network\r\n")
             .await;
     }
+    let now = Timestamp::now();
+    let snapshot = server.snapshot();
+    let standing = server.guard.standing(&snapshot.flow, peer.ip(), now);
+    match standing {
+        Some(standing @ (Standing::Denied | Standing::Banned)) => {
+            let text = not_served(&snapshot, &site, peer, standing);
+            let kind = conversation::standing_word(standing).word();
+            Metrics::count(&server.metrics.turned_away, kind);
+            tracing::debug!(ip = %peer.ip(), kind, "turned away");
+            return turn_away(stream, &site, &text).await;
+        }
+        None => {
+            if let Err(which) = server.guard.connect(&snapshot.flow, peer.ip(), now) {
+                let kind = match which {
+                    TooOften::Client => "client-rate",
+                    TooOften::Neighbours => "network-rate",
+                };
+                Metrics::count(&server.metrics.turned_away, kind);
+                server.note_incident(&snapshot, peer.ip(), site.service(), Incident::Flood);
+                return turn_away(stream, &site, TOO_OFTEN).await;
+            }
+        }
+        Some(Standing::Friendly) => {}
+    }
     let limits = &site.listener().limits;
     let place =
         site.occupancy.enter(peer.ip(), *limits.connections, *limits.connections_per_network);
@@ -83,7 +112,7 @@ async fn welcome(
     let outcome = if site.is_metrics() {
         scrape(&server, stream).await
     } else {
-        serve(Arc::clone(&server), site, stream, peer).await
+        serve(Arc::clone(&server), site, stream, peer, standing).await
     };
     if let Err(error) = outcome {
         tracing::debug!(ip = %peer.ip(), %error, "a connection ended early");
@@ -98,13 +127,35 @@ async fn turn_away(mut stream: TcpStream, site: &Site, text: &str) {
     let _ = timeout(FAREWELL, stream.shutdown()).await;
 }
 
+/// What a client is told that is denied or banned: the words of the built-in rule.
+fn not_served(snapshot: &Snapshot, site: &Site, peer: SocketAddr, standing: Standing) -> String {
+    let flow = rules::FlowFacts {
+        standing: Some(conversation::standing_word(standing)),
+        ..rules::FlowFacts::default()
+    };
+    let facts = rules::Facts {
+        now: Some(rules::Moment(Timestamp::now())),
+        listener: Some(site.name.clone()),
+        client_ip: Some(peer.ip()),
+        flow: Some(flow),
+        ..rules::Facts::default()
+    };
+    let decision = snapshot.policy.decide(&facts, rules::Stage::Connect);
+    match decision.outcome.refusal() {
+        Some(response) => format!("{} {} {}\r\n", response.code, response.status, response.text),
+        None => "554 5.7.1 Not served\r\n".to_owned(),
+    }
+}
+
 async fn serve(
     server: Arc<Server>,
     site: Arc<Site>,
     stream: TcpStream,
     peer: SocketAddr,
+    standing: Option<Standing>,
 ) -> std::io::Result<()> {
-    let mut conversation = Conversation::new(Arc::clone(&server), Arc::clone(&site), peer);
+    let mut conversation =
+        Conversation::new(Arc::clone(&server), Arc::clone(&site), peer, standing);
     let (stream, channel) = match &site.tls {
         Some(tls) if site.is_implicit() => match tls.accept(stream, Timestamp::now()).await {
             Ok((stream, handshake)) => {

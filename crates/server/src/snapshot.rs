@@ -19,6 +19,7 @@ use tls::{Client, RootSources, Roots};
 
 use crate::certificates::Certificates;
 use crate::filtering::{self, Filters};
+use crate::guard::FlowPolicy;
 use crate::rates::Rates;
 
 /// Everything a revision of the configuration decides. Never changed, only replaced.
@@ -35,7 +36,7 @@ pub struct Snapshot {
     pub certificates: Arc<Certificates>,
     /// Whether a rule looks at the client's name, so that it has to be looked up.
     pub asks_for_client_names: bool,
-    /// Whether a rule looks at attachments, so that messages have to be searched for them.
+    /// Whether a rule or a limit looks at attachments, so that messages have to be searched for them.
     pub asks_for_attachments: bool,
     /// Whether a rule looks at header fields other than the subject.
     pub asks_for_headers: bool,
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub data: PathBuf,
     /// How fast each class of messages leaves.
     pub rates: Rates,
+    /// Whom to let in, whom to ban, how much anyone may send.
+    pub flow: FlowPolicy,
     domains: HashMap<Domain, usize>,
     credentials: HashMap<String, Credentials>,
     directory: Arc<Directory>,
@@ -101,21 +104,24 @@ impl Snapshot {
         let filters = Filters::new(&config, filtering::reach(agent.resolver(), &tls, egress));
         let domains =
             config.domains.iter().enumerate().map(|(at, d)| (d.name.value.clone(), at)).collect();
+        let flow = FlowPolicy::of(&config);
         let asks = |wanted: fn(&Fact) -> bool| asks(&policy, wanted);
         Ok(Self {
             rates: Rates::of(&config),
+            asks_for_attachments: flow.sizes.asks_for_attachments()
+                || asks(|fact| {
+                    matches!(
+                        fact,
+                        Fact::AttachmentName
+                            | Fact::AttachmentType
+                            | Fact::AttachmentSize
+                            | Fact::AttachmentCount
+                    )
+                }),
+            flow,
             revision,
             asks_for_client_names: asks(|fact| *fact == Fact::ClientName),
             asks_for_headers: asks(|fact| matches!(fact, Fact::Header(_))),
-            asks_for_attachments: asks(|fact| {
-                matches!(
-                    fact,
-                    Fact::AttachmentName
-                        | Fact::AttachmentType
-                        | Fact::AttachmentSize
-                        | Fact::AttachmentCount
-                )
-            }),
             filters,
             credentials,
             config,

@@ -58,6 +58,50 @@ const PATHS: &[&str] = &[
     "|relay@mydomain.com",
     "/tmp/relay@mydomain.com",
     "../../relay@mydomain.com",
+    "victim@[IPv6:2001:db8::25]",
+    "victim@[IPv6:::ffff:127.0.0.1]",
+    "victim@[ipv6:::1]",
+    "victim@[2130706433]",
+    "victim@2130706433",
+    "victim@0x7f.1",
+    "victim@[relay.example]",
+    "victim@[mydomain.com]",
+    "victim%relay.example@",
+    "victim@relay.example%mydomain.com",
+    "victim%relay.example@[IPv6:::1]",
+    "relay.example!victim%other.example@mydomain.com",
+    "relay.example!@mydomain.com",
+    "@mydomain.com:@mail.mydomain.com:victim@relay.example",
+    "@mydomain.com:\"victim@relay.example\"@mydomain.com",
+    "@relay.example,@mydomain.com:victim@mydomain.com",
+    "\"victim\"@relay.example",
+    "\"victim\\\"@mydomain.com\"@relay.example",
+    "\"\"@relay.example",
+    "victim(@mydomain.com)@relay.example",
+    "victim@relay.example(@mydomain.com)",
+    "victim@relay.example>,<x@mydomain.com",
+    "victim@relay.example, x@mydomain.com",
+    "<victim@relay.example>",
+    "victim@relay.example\0@mydomain.com",
+    "victim@mydomain.com\0.relay.example",
+    "victim@relay.example\t@mydomain.com",
+    " victim@relay.example",
+    "victim @relay.example",
+    "victim@ relay.example",
+    "victim@.mydomain.com",
+    "victim@mydomain.com..relay.example",
+    "victim@relay.example/mydomain.com",
+    "victim@mydomain.com:25@relay.example",
+    "victim@relay.example:25",
+    "victim=relay.example@mydomain.com",
+    "victim+relay.example@mydomain.com",
+    "SRS0=hash=tt=relay.example=victim@mydomain.com",
+    "SRS1=hash=mydomain.com==hash=tt=relay.example=victim@mydomain.com",
+    "prvs=tag=victim@relay.example",
+    "#victim%relay.example@mydomain.com",
+    "smtp:victim@relay.example",
+    "mailto:victim@relay.example",
+    "IMCEASMTP-victim+40relay+2Eexample@mydomain.com",
 ];
 
 /// The same under SMTPUTF8: domains that look like ours.
@@ -72,6 +116,12 @@ const PATHS_UTF8: &[&str] = &[
     "victim@relay.example\u{ff0e}",              // full-width full stop
     "victim\u{ff05}relay.example@mydomain.com",  // full-width percent sign
     "victim\u{ff20}relay.example@mydomain.com",  // full-width at sign
+    "victim@mydomain.com\u{2024}relay.example",  // one dot leader
+    "victim@mydomain.c\u{3bf}m",                 // Greek omicron
+    "victim@my\u{ad}domain.com",                 // soft hyphen
+    "victim@mydomain.com\u{202e}",               // right-to-left override
+    "victim@xn--mydmain-7fg.com",                // the same in its ASCII form
+    "vi\u{441}tim@relay.example",
 ];
 
 /// Reverse-paths that might be trusted for what they say.
@@ -83,6 +133,17 @@ const SENDERS: &[&str] = &[
     "x@[127.0.0.1]",
     "x@localhost",
     "x@example.net",
+];
+
+/// What a client may call itself: us, the machine it runs on, something trusted.
+const HELLOS: &[&str] = &[
+    "client.example.net",
+    "mail.mydomain.com",
+    "mydomain.com",
+    "localhost",
+    "[127.0.0.1]",
+    "[IPv6:::1]",
+    "MAIL.MYDOMAIN.COM",
 ];
 
 /// Something that would take whatever leaves.
@@ -121,6 +182,11 @@ impl Outside {
 fn try_everything(server: &Server, listener: &str, ours: &[&str]) -> usize {
     let mut tried = 0;
     let mut taken = Vec::new();
+    let mut hellos = HELLOS.iter().cycle();
+    let mut try_session = |under_tls, sender, session: &[(&str, &str)]| {
+        let hello = hellos.next().expect("names go round");
+        one_session(server, listener, (hello, under_tls), sender, session, &mut taken)
+    };
     for under_tls in [false, true] {
         for sender in SENDERS {
             let mut session = Vec::new();
@@ -131,11 +197,11 @@ fn try_everything(server: &Server, listener: &str, ours: &[&str]) -> usize {
             {
                 session.push((*path, parameter));
                 if session.len() == COMMANDS_PER_SESSION {
-                    tried += one_session(server, listener, under_tls, sender, &session, &mut taken);
+                    tried += try_session(under_tls, sender, &session);
                     session.clear();
                 }
             }
-            tried += one_session(server, listener, under_tls, sender, &session, &mut taken);
+            tried += try_session(under_tls, sender, &session);
         }
     }
     for path in taken {
@@ -143,6 +209,7 @@ fn try_everything(server: &Server, listener: &str, ours: &[&str]) -> usize {
             path.to_lowercase().trim_end_matches('.').ends_with(&format!("@{domain}"))
                 || path.contains("\u{ff4d}ydomain")
                 || path.contains("mydomain\u{3002}com")
+                || path.contains("my\u{ad}domain")
         });
         assert!(is_ours, "<{path}> was taken");
     }
@@ -152,16 +219,17 @@ fn try_everything(server: &Server, listener: &str, ours: &[&str]) -> usize {
 fn one_session(
     server: &Server,
     listener: &str,
-    under_tls: bool,
+    (hello, under_tls): (&str, bool),
     sender: &str,
     paths: &[(&str, &str)],
     taken: &mut Vec<String>,
 ) -> usize {
     let mut client = server.connect(listener);
-    client.expect("EHLO client.example.net", "250");
+    let hello = format!("EHLO {hello}");
+    client.expect(&hello, "250");
     if under_tls {
         client.starttls(&Terms::asking_for("mail.mydomain.com"));
-        client.expect("EHLO client.example.net", "250");
+        client.expect(&hello, "250");
     }
     for (path, parameter) in paths {
         let mail = client.say(&format!("MAIL FROM:<{sender}>{parameter}"));
@@ -337,4 +405,73 @@ fn signing_in_before_tls_counts_for_nothing_after_it() {
     client.expect("EHLO client.example.net", "250");
     client.expect("MAIL FROM:<ann@mydomain.com>", "250");
     client.expect("RCPT TO:<victim@relay.example>", "550 5.7.1");
+}
+
+#[test]
+fn parameters_and_header_fields_lead_no_message_elsewhere() {
+    let outside = Outside::new();
+    let server = Server::start(&outside.around(CLOSED));
+    let mut client = server.connect("mx");
+    client.expect("EHLO client.example.net", "250");
+    client.expect("MAIL FROM:<ann@mydomain.com> AUTH=<ann@mydomain.com>", "5");
+    client.expect("MAIL FROM:<ann@mydomain.com>", "250");
+    client.expect("RCPT TO:<victim@relay.example> ORCPT=rfc822;ann@mydomain.com", "550 5.7.1");
+    client.expect("RCPT TO:<ann@mydomain.com> ORCPT=rfc822;victim@relay.example", "250");
+    client.expect("DATA", "354");
+    let message = "To: victim@relay.example\r\nCc: <victim@relay.example>\r\n\
+                   Bcc: victim@relay.example\r\nResent-To: victim@relay.example\r\n\
+                   Apparently-To: victim@relay.example\r\nErrors-To: victim@relay.example\r\n\
+                   Disposition-Notification-To: victim@relay.example\r\n\
+                   Return-Receipt-To: victim@relay.example\r\n\r\nText\r\n.";
+    client.expect(message, "250");
+    assert_eq!(server.wait_for_mail("ann@mydomain.com", 1).len(), 1);
+    queue_holds_only(&server, &["mydomain.com"]);
+    outside.has_nothing();
+}
+
+#[test]
+fn an_alias_does_not_carry_strangers_elsewhere() {
+    let outside = Outside::new();
+    let server =
+        Server::start(&outside.around(&CLOSED.replace("recipients any", "recipients accounts")));
+    server.account("ann@mydomain.com", "correct horse battery staple");
+    server.ok(&["account", "alias", "office@mydomain.com", "ann@mydomain.com"]);
+    // The administrator may send the mail of one name elsewhere; that opens nothing else.
+    server.ok(&["account", "alias", "away@mydomain.com", "friend@relay.example"]);
+    let mut client = server.connect("mx");
+    client.expect("EHLO mail.mydomain.com", "250");
+    client.expect("MAIL FROM:<>", "250");
+    for path in
+        ["office%relay.example", "office!victim", "relay.example!office", "away%relay.example"]
+    {
+        client.expect(&format!("RCPT TO:<{path}@mydomain.com>"), "550 5.1.1");
+    }
+    for path in ["office@relay.example", "friend@relay.example", "away@relay.example"] {
+        client.expect(&format!("RCPT TO:<{path}>"), "550 5.7.1");
+    }
+    client.expect("RCPT TO:<OFFICE@MyDomain.com>", "250");
+    outside.has_nothing();
+}
+
+#[test]
+fn a_domain_listed_as_route_or_host_is_no_reason_to_relay_to_it() {
+    let outside = Outside::new();
+    let port = outside.partner.address().port();
+    let text = format!(
+        "{CLOSED}\nhosts {{ mx.relay.example 127.0.0.1 }}\n\
+         mx {{ relay.example mx.relay.example:{port} }}\nforce-encrypt {{ relay.example; other.example }}\n"
+    );
+    let server = Server::start(&outside.around(&text));
+    let mut client = server.connect("mx");
+    client.expect("EHLO mail.mydomain.com", "250");
+    client.starttls(&Terms::asking_for("mail.mydomain.com"));
+    client.expect("EHLO mail.mydomain.com", "250");
+    for sender in ["partner@relay.example", "", "ann@mydomain.com"] {
+        let mail = client.say(&format!("MAIL FROM:<{sender}>"));
+        if mail.starts_with("250") {
+            client.expect("RCPT TO:<victim@relay.example>", "550 5.7");
+            client.expect("RSET", "250");
+        }
+    }
+    outside.has_nothing();
 }

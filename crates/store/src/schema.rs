@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS, REVISION_FILES];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -164,6 +164,18 @@ CREATE TABLE revision_file (
     text INTEGER NOT NULL,
     PRIMARY KEY (revision, path)
 ) WITHOUT ROWID;
+";
+
+/// Bans, quota counters, failed sign-ins.
+const FLOW: &str = "
+CREATE TABLE flow (
+    kind INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    until INTEGER,
+    row BLOB NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE INDEX flow_until ON flow (until) WHERE until IS NOT NULL;
 ";
 
 /// Brings the database at `path` to the newest of `migrations`, each step in

@@ -3,7 +3,7 @@
 mod support;
 
 use mail::Domain;
-use store::{AccountRow, DomainRow, NewRevision, ProbeRow, RevisionFile};
+use store::{AccountRow, DomainRow, FlowKind, NewRevision, ProbeRow, RevisionFile};
 use support::*;
 
 fn domain(name: &str) -> Domain {
@@ -121,4 +121,34 @@ async fn a_setting_made_at_first_use_is_made_once() {
     assert_eq!(store.setting("key").await.unwrap().as_deref(), Some(&b"third"[..]));
     store.remove_setting("key").await.unwrap().into_inner();
     assert_eq!(store.setting("key").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn bans_and_counters_are_kept_by_kind_until_they_are_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |name: &str, until: Option<i64>| store::FlowRow {
+        name: name.to_owned(),
+        until: until.map(|after| mail::Timestamp(NOW.0 + after)),
+        row: name.as_bytes().to_vec(),
+    };
+    {
+        let store = open(dir.path());
+        let bans = vec![row("192.0.2.7/32", Some(1_000)), row("198.51.100.0/24", None)];
+        store.put_flow(FlowKind::Ban, bans, Vec::new(), NOW).await.unwrap().into_inner();
+        let counters = vec![row("sending ann", Some(5_000)), row("sending bob", Some(5_000))];
+        store.put_flow(FlowKind::Quota, counters, Vec::new(), NOW).await.unwrap().into_inner();
+    }
+    let store = open(dir.path());
+    let names = async |kind, after: &str, at: i64| {
+        let page = store.flow_page(kind, after, 10, mail::Timestamp(NOW.0 + at)).await.unwrap();
+        page.into_iter().map(|row| row.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(FlowKind::Ban, "", 0).await, ["192.0.2.7/32", "198.51.100.0/24"]);
+    assert_eq!(names(FlowKind::Ban, "", 1_000).await, ["198.51.100.0/24"]);
+    assert_eq!(names(FlowKind::Quota, "sending ann", 0).await, ["sending bob"]);
+    let gone = vec!["sending bob".to_owned()];
+    let later = mail::Timestamp(NOW.0 + 2_000);
+    store.put_flow(FlowKind::Quota, Vec::new(), gone, later).await.unwrap().into_inner();
+    assert_eq!(names(FlowKind::Quota, "", 0).await, ["sending ann"]);
+    assert_eq!(names(FlowKind::Ban, "", 0).await, ["198.51.100.0/24"], "the old one is forgotten");
 }

@@ -176,13 +176,18 @@ impl<T: FromValue> FromValue for Option<T> {
 mod tests {
     use super::*;
     use crate::schema::{
-        CERTIFICATE, CREDENTIALS, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG, MILTER,
-        QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGNING, SRS, TIMEOUTS, TOP,
+        BANS, CERTIFICATE, CREDENTIALS, DELIVERY, DNS, DOMAIN, EVIDENCE, FLOW, LIMITS, LISTENER,
+        LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, SCANNER, SCANNING, SIGNING, SIZE_LIMITS, SRS,
+        TIMEOUTS, TOP,
     };
 
     #[test]
     fn every_default_is_a_value_that_could_be_written() {
         let contexts: &[&Context] = &[
+            &BANS,
+            &FLOW,
+            &QUOTA,
+            &SIZE_LIMITS,
             &TOP,
             &LISTENER,
             &LIMITS,

@@ -1,9 +1,9 @@
 //! Directives outside all blocks, and the small blocks.
 
 use super::{
-    Absent, Context, DELIVERY, DIRECTORY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, MILTER,
-    QUEUE, RATE_CLASS, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SRS, TABLE, TIMEOUTS, block,
-    keyword, lines, many, one, values,
+    Absent, BANS, Context, DELIVERY, DIRECTORY, Directive, FLOW, FORCE_ENCRYPT, LIMITS, LISTENER,
+    MILTER, QUEUE, QUOTA, RATE_CLASS, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS,
+    TABLE, TIMEOUTS, block, keyword, lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -208,6 +208,36 @@ pub static TOP: Context = Context {
             Absent::Derived("its defaults"),
             "What one client may ask of the server, on every listener without limits of its own.",
             "limits { message 25MB }",
+        ),
+        Directive::new(
+            "size-limits",
+            &[block(&[one("name", Kind::Name)], &SIZE_LIMITS)],
+            Absent::Derived("none; the limits of the listener hold"),
+            "How large messages may be, by direction, domain or account.",
+            "size-limits scanners { accounts scanner@example.com; message 100MB }",
+        )
+        .repeatable(),
+        Directive::new(
+            "quota",
+            &[block(&[one("name", Kind::Name)], &QUOTA)],
+            Absent::Derived("none"),
+            "How much each account may send in a time.",
+            "quota sending { messages 100 per hour }",
+        )
+        .repeatable(),
+        Directive::new(
+            "flow",
+            &[block(&[], &FLOW)],
+            Absent::Derived("its defaults"),
+            "Which clients are let in before anything is said.",
+            "flow { deny 198.51.100.0/24 }",
+        ),
+        Directive::new(
+            "bans",
+            &[block(&[], &BANS)],
+            Absent::Derived("its defaults"),
+            "When a client is turned away for a time.",
+            "bans { incidents 5 }",
         ),
         Directive::new(
             "timeouts",

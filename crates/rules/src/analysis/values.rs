@@ -188,6 +188,9 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::Dmarc
         | Fact::DmarcPolicy
         | Fact::DmarcDisposition
-        | Fact::Arc => true,
+        | Fact::Arc
+        | Fact::ClientStanding
+        | Fact::LimitExceeded
+        | Fact::QuotaReached => true,
     }
 }

@@ -65,6 +65,12 @@ enum Command {
     /// Messages held by a rule
     #[command(subcommand)]
     Quarantine(control::quarantine::Request),
+    /// Networks that are turned away for a time
+    #[command(subcommand)]
+    Ban(control::ban::Request),
+    /// What senders have used of their quotas
+    #[command(subcommand)]
+    Quota(control::quota::Request),
     /// Partners that get mail encrypted or not at all
     #[command(subcommand)]
     ForceEncrypt(control::force_encrypt::Request),
@@ -132,6 +138,8 @@ pub fn run() -> ExitCode {
         Command::Trace(request) => ask::run(&global, &Request::Trace(request)),
         Command::Queue(request) => ask::run(&global, &Request::Queue(request)),
         Command::Quarantine(request) => ask::run(&global, &Request::Quarantine(request)),
+        Command::Ban(request) => ask::run(&global, &Request::Ban(request)),
+        Command::Quota(request) => ask::run(&global, &Request::Quota(request)),
         Command::ForceEncrypt(request) => ask::run(&global, &Request::ForceEncrypt(request)),
         Command::AppPassword(request) => ask::run(&global, &Request::AppPassword(request)),
         Command::Account(request) => ask::run_account(&global, request),

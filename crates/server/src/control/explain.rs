@@ -157,6 +157,7 @@ fn facts(request: &Request, listener: &Listener) -> Facts {
         message: message.or(sized),
         scan: None,
         ownership: None,
+        flow: None,
     }
 }
 
@@ -171,6 +172,7 @@ async fn tell(
     let resolution = ground.directory.resolve(to);
     let mut facts = facts.clone();
     facts.recipient = Some(crate::conversation::recipient_facts(to, &resolution));
+    facts.flow = ground::flow(admin, ground, request, &facts, to);
     let policy = &ground.snapshot.policy;
     let mut story = policy.story(&facts);
     let decision = policy.decide_through(&facts, Stage::Data);

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod app_passwords;
+pub mod ban;
 pub mod columns;
 pub mod configuration;
 pub mod dkim_key;
@@ -18,6 +19,7 @@ pub mod force_encrypt;
 pub mod ledger;
 pub mod quarantine;
 pub mod queue;
+pub mod quota;
 pub mod socket;
 pub mod status;
 pub mod trace;
@@ -64,6 +66,10 @@ pub enum Request {
     Queue(queue::Request),
     /// `quarantine …`.
     Quarantine(quarantine::Request),
+    /// `ban …`.
+    Ban(ban::Request),
+    /// `quota …`.
+    Quota(quota::Request),
     /// `trace …`.
     Trace(trace::Request),
     /// `explain …`.
@@ -90,6 +96,8 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::AppPassword(request) => app_passwords::answer(admin, request).await,
         Request::Queue(request) => queue::answer(admin, request).await,
         Request::Quarantine(request) => quarantine::answer(admin, request).await,
+        Request::Ban(request) => ban::answer(admin, request).await,
+        Request::Quota(request) => quota::answer(admin, request).await,
         Request::Trace(request) => trace::answer(admin, request).await,
         Request::Explain(request) => explain::answer(admin, *request).await,
         Request::Evidence(request) => evidence::answer(admin, request).await,

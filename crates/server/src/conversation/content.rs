@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ::flow::Usage;
 use config::model::Limits;
 use evidence::{Decision as DecisionFacts, RuleEffect};
 use mail::attachment::Scanner;
@@ -118,7 +119,9 @@ impl Conversation {
         let limits = &self.site.listener().limits;
         match finished.header.header() {
             Ok(header) => {
-                let octets = header.as_bytes().len() as u64;
+                // Where there are limits of size by account, the header's is among them.
+                let octets =
+                    if self.has_size_limits() { 0 } else { header.as_bytes().len() as u64 };
                 if let Some(refusal) = refuses_header(limits, header.received_count(), octets) {
                     return Answer::Refuse(refusal);
                 }
@@ -148,24 +151,27 @@ impl Conversation {
             Err(error) => return Answer::Refuse(self.bad_header(&error)),
         };
         self.facts.scan = scan;
+        let octets = header.as_bytes().len() as u64;
         self.facts.recipient_count = u32::try_from(recipients.len()).ok();
         self.facts.ownership = self.header_ownership(&header);
         self.facts.message = Some(self.message_facts(&header, &body, attachments));
-        let judged: Vec<Judged> = commit
+        let whole = usage(recipients.len(), &body);
+        let (judged, refusals): (Vec<Judged>, Vec<Option<Refusal>>) = commit
             .envelope
             .recipients
             .iter()
             .cloned()
             .zip(recipients)
             .map(|(recipient, facts)| {
+                self.flow_at_data(&recipient.address, octets, whole);
                 self.facts.recipient = Some(facts.clone());
                 let decision = snapshot.policy.decide(&self.facts, Stage::Data);
-                Judged { recipient, facts, decision }
+                let refusal = self.refusal(&decision);
+                (Judged { recipient, facts, decision }, refusal)
             })
-            .collect();
+            .unzip();
         self.facts.recipient = None;
-        let refusals: Vec<Option<Refusal>> =
-            judged.iter().map(|judged| self.refusal(&judged.decision)).collect();
+        self.clear_flow();
         for (judged, refusal) in judged.iter().zip(&refusals) {
             if let Some(refusal) = refusal {
                 self.note_refusal(&judged.decision, refusal, Some(&judged.recipient));
@@ -174,6 +180,11 @@ impl Conversation {
         if let Some(refusal) = self.refusal_of_all(&refusals) {
             return Answer::Refuse(refusal);
         }
+        let sent = usage(refusals.iter().filter(|refusal| refusal.is_none()).count(), &body);
+        let taken = match self.charge(sent) {
+            Ok(taken) => taken,
+            Err(refusal) => return Answer::Refuse(refusal),
+        };
         let mut fates = self.fates(&judged);
         for (address, by) in added {
             fates.push(Fate::added(address, Some(by_milter(&by)), &self.server));
@@ -205,7 +216,20 @@ impl Conversation {
             filters: self.findings.clone(),
             fields: head,
         };
-        match intake.accept(&self.server).await {
+        let now = Timestamp::now();
+        // The counters are asked for first, so they are kept with the message or before it.
+        let guard = &self.server.guard;
+        let (kept, accepted) = tokio::join!(guard.keep(&taken, now), intake.accept(&self.server));
+        if let Err(error) = kept {
+            tracing::error!(%error, "a quota's counters were not kept");
+        }
+        match &accepted {
+            Ok(Taken { id: _ }) => {
+                self.server.warn_soon(&snapshot, trace, self.own_account(), taken.warnings);
+            }
+            Err(_) => guard.give_back(&taken),
+        }
+        match accepted {
             Ok(Taken { id }) if self.site.is_lmtp() => Answer::PerRecipient(
                 // Filters may have added or removed some; the client hears of those it named.
                 promised
@@ -364,6 +388,11 @@ pub(crate) fn refuses_header(limits: &Limits, hops: usize, octets: u64) -> Optio
             format!("The header has {octets} octets, more than the {} allowed", *limits.header);
         Refusal::new(Reply::new(552, 3, 4, text))
     })
+}
+
+/// What a message to `recipients` comes to under a quota.
+fn usage(recipients: usize, body: &Body) -> Usage {
+    Usage { messages: 1, recipients: recipients as u64, octets: body.len_octets() }
 }
 
 fn try_again() -> Refusal {

@@ -27,13 +27,20 @@ impl Conversation {
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
         let facts = recipient_facts(&recipient.address, &resolution);
         self.facts.recipient = Some(facts.clone());
+        let taken = self.transaction.as_ref().map_or(0, |t| t.recipients.len());
+        self.flow_at_rcpt(&recipient.address, u32::try_from(taken).unwrap_or(u32::MAX));
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Rcpt);
         self.facts.recipient = None;
         if let Some(refusal) = self.refusal(&decision) {
             self.note_refusal(&decision, &refusal, Some(recipient));
             return Err(refusal);
         }
+        let trapped = self.spamtrap(&recipient.address);
+        let resolution = if trapped { Resolution::NoSuchUser } else { resolution };
         if let Some((code, status, text)) = resolution.refusal() {
+            if matches!(resolution, Resolution::NoSuchUser) && !trapped {
+                self.unknown_recipient();
+            }
             return Err(Refusal::new(Reply::new(code, status.subject, status.detail, text)));
         }
         if !facts.is_local

@@ -113,6 +113,11 @@ impl Conversation {
         self.sign_in.under_way = None;
     }
 
+    /// Whether the account was signed in to from here lately: somebody at home mistypes.
+    fn is_known(&self, user: &str) -> bool {
+        self.server.accounts.failures().knows(self.peer.ip(), user, Timestamp::now())
+    }
+
     async fn sign_in_step(
         &mut self,
         mechanism: Mechanism,
@@ -144,6 +149,9 @@ impl Conversation {
                 }
                 Step::Failed(failure) => {
                     Metrics::count(&self.server.metrics.sign_ins, failure.word());
+                    if failure.counts() && !self.is_known(&user) {
+                        self.count_incident(flow::Incident::AuthFailure);
+                    }
                     if failure.counts() || failure == Failure::LockedOut {
                         tracing::warn!(target: "mailkeep", "{}", security::security_line(
                             self.peer.ip(), self.site.service(), &user, failure));

@@ -3,6 +3,7 @@
 
 pub mod examples;
 pub mod filters;
+pub mod namespaces;
 pub mod partners;
 pub mod peers;
 pub mod tls;

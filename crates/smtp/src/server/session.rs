@@ -124,6 +124,15 @@ impl Session {
         }
     }
 
+    /// Holds the client to these limits from now on, where it was offered any: a message's
+    /// octets, and recipients. For limits that depend on who has signed in.
+    pub fn limit(&mut self, message_max_octets: u64, recipients_max: u32) {
+        if let Some(size) = &mut self.peer.offered.size {
+            *size = message_max_octets;
+        }
+        self.peer.offered.limits.rcpt_max = Some(recipients_max);
+    }
+
     /// The next thing the driver has to do, in order.
     pub fn poll(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use accounts::Directory;
 use config::Config;
 use config::model::{Auth, Listener, Protocol};
+use flow::size::Direction;
+use flow::{Sender, Usage, What};
+use mail::Address;
+use rules::{Facts, FlowFacts, Word};
 
 use super::{Candidate, Request};
 use crate::admin::Admin;
 use crate::control::columns::time;
 use crate::control::{Answer, exit};
+use crate::conversation::{direction, exceeded, standing_word};
 use crate::server::domain_settings;
 use crate::snapshot::Snapshot;
 
@@ -99,4 +104,68 @@ impl Ground {
 fn dry(admin: &Admin, config: Config, directory: &Arc<Directory>) -> anyhow::Result<Arc<Snapshot>> {
     let data = admin.store().dir();
     Ok(Arc::new(Snapshot::dry_run(config, data, Arc::clone(directory))?))
+}
+
+/// Whose limits hold, and which way the mail goes.
+fn whose<'a>(
+    ground: &Ground,
+    request: &'a Request,
+    account: Option<&str>,
+    to: Option<&'a Address>,
+) -> (Direction, Option<&'a Address>) {
+    match direction(&ground.snapshot, account, request.client) {
+        Direction::Out => {
+            let own = request.authenticated.as_ref().or_else(|| request.from.address());
+            (Direction::Out, own)
+        }
+        Direction::In => (Direction::In, to),
+    }
+}
+
+impl Ground {
+    /// The largest message, where `size-limits` says something about it.
+    pub fn message_limit(&self, request: &Request, facts: &Facts) -> Option<u64> {
+        let to = facts.recipient.as_ref().map(|recipient| &recipient.address);
+        let account = facts.authenticated.as_deref();
+        let (way, whose) = whose(self, request, account, to);
+        self.snapshot.flow.sizes.limits(way, whose).message
+    }
+}
+
+/// What flow control would find: a ban, a limit, a quota that is used up.
+pub fn flow(
+    admin: &Admin,
+    ground: &Ground,
+    request: &Request,
+    facts: &Facts,
+    to: &Address,
+) -> Option<FlowFacts> {
+    let policy = &ground.snapshot.flow;
+    let now = mail::Timestamp::now();
+    let mut found = FlowFacts::default();
+    let guard = admin.server().map(|server| &server.guard);
+    found.standing = match guard {
+        Some(guard) => guard.standing(policy, request.client, now).map(standing_word),
+        None => None,
+    };
+    let account = facts.authenticated.as_deref();
+    let (way, whose) = whose(ground, request, account, Some(to));
+    let limits = policy.sizes.limits(way, whose);
+    let header = request.message.as_ref().map_or(0, |content| content.header_octets);
+    let count = facts.recipient_count.unwrap_or(0);
+    let message = facts.message.clone().unwrap_or_default();
+    found.exceeded = exceeded(&limits, &message, header, count).map(|(word, _)| word);
+    let usage = Usage {
+        messages: 1,
+        recipients: u64::from(count.max(1)),
+        octets: message.size_octets.max(1),
+    };
+    let sender = Sender { account, groups: &[], client: request.client };
+    let reached = guard.and_then(|guard| guard.check(policy, &sender, usage, now).err());
+    found.quota = reached.map(|reached| match reached.limit.what {
+        What::Messages => Word::Messages,
+        What::Recipients => Word::Recipients,
+        What::Octets => Word::Octets,
+    });
+    (found != FlowFacts::default()).then_some(found)
 }

@@ -49,7 +49,7 @@ pub async fn first(
 ) -> Option<Obstacle> {
     let known = of_connection(listener, request, facts)
         .or_else(|| of_sign_in(ground, listener, request, facts))
-        .or_else(|| of_transaction(listener, request))
+        .or_else(|| of_transaction(ground, listener, request, facts))
         .or_else(|| of_recipient(facts, resolution));
     let found = match known {
         Some(obstacle) => Some(obstacle),
@@ -108,7 +108,12 @@ fn of_sign_in(
     .map(|why| Obstacle::new(Stage::Auth, true, why, "REJECT 535 5.7.8: the sign-in fails"))
 }
 
-fn of_transaction(listener: &Listener, request: &Request) -> Option<Obstacle> {
+fn of_transaction(
+    ground: &Ground,
+    listener: &Listener,
+    request: &Request,
+    facts: &Facts,
+) -> Option<Obstacle> {
     if *listener.auth == Auth::Required && request.authenticated.is_none() {
         let why = format!("listener {} takes nothing without sign-in", *listener.name);
         let outcome = "REJECT 530 5.7.0 Authentication required";
@@ -116,7 +121,8 @@ fn of_transaction(listener: &Listener, request: &Request) -> Option<Obstacle> {
     }
     let message = request.message.as_ref().map(|content| content.facts.size_octets);
     let size = message.or(request.size_octets)?;
-    let limit = *listener.limits.message;
+    // A limit by account or domain is a matter of the rules.
+    let limit = ground.message_limit(request, facts).unwrap_or(*listener.limits.message);
     (size > limit).then(|| {
         let why = format!("the message has {size} octets; {limit} are allowed");
         Obstacle::new(Stage::Mail, true, why, "REJECT 552 5.3.4 Message too big")
