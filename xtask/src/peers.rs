@@ -29,6 +29,7 @@ const PACKAGES: &[&str] = &[
     "systemd",
     "nftables",
     "iproute2",
+    "rbldnsd",
     "postfix",
     "opendkim",
     "opendkim-tools",

@@ -12,7 +12,7 @@ use crate::root;
 /// A crate may use only crates on rows above its own.
 const ROWS: &[&[&str]] = &[
     &["mail"],
-    &["smtp", "tls", "lab", "sender-auth"],
+    &["smtp", "tls", "lab", "sender-auth", "lists"],
     &["rules", "store", "web-client", "ldap", "signing", "dmarc-reports"],
     &["queue", "accounts", "evidence", "filters", "flow"],
     &["delivery"],

@@ -37,6 +37,7 @@ fn entry() -> Entry {
         tls: None,
         sender: None,
         filters: Vec::new(),
+        lists: Vec::new(),
         decision: Decision { revision: 1, rules: Vec::new(), verdict: "accept".to_owned() },
         recipients: vec![Promise {
             address: address("dr.lee@clinic.example"),

@@ -4,6 +4,7 @@ mod configuration;
 mod content;
 mod evidence;
 mod flow;
+mod lists;
 mod rules;
 mod sender;
 mod session;

@@ -34,6 +34,7 @@ mod sending;
 mod sign_in;
 mod signing;
 mod small;
+mod spam_lists;
 mod words;
 
 /// What the parts of a configuration are built with.
@@ -118,6 +119,9 @@ impl Builder<'_> {
         let (dns, hosts, mx) = (small::dns(top), self.hosts(top), self.mx(top));
         let timeouts = small::timeouts(top);
         let (evidence, log) = (small::evidence(top), small::log(top));
+        let (dnsbl, uribl) = (self.dnsbl(top), self.uribl(top));
+        let greylisting = self.greylisting(top);
+        let reputation = spam_lists::reputation(top);
         let trusted_networks = self.networks(top, "trusted-networks");
         let default_encryption = delivery
             .as_ref()
@@ -171,6 +175,10 @@ impl Builder<'_> {
             quotas,
             flow,
             bans,
+            dnsbl,
+            uribl,
+            greylisting,
+            reputation,
             evidence: evidence?,
             sender_authentication: authentication?.0,
             log: log?,

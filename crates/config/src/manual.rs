@@ -7,9 +7,10 @@ use rules::fact::Kind as FactKind;
 
 use crate::code::Code;
 use crate::schema::{
-    Absent, Argument, BANS, CERTIFICATE, CONDITIONS, CREDENTIALS, Context, Count, DELIVERY, DNS,
-    DOMAIN, Directive, EVIDENCE, FLOW, FORCE_ENCRYPT, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE,
-    QUOTA, RATE_CLASS, RULE, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, TOP,
+    Absent, Argument, BANS, CERTIFICATE, CODES, CONDITIONS, CREDENTIALS, Context, Count, DELIVERY,
+    DNS, DNSBL, DOMAIN, Directive, EVIDENCE, FLOW, FORCE_ENCRYPT, GREYLISTING, HOSTS, LIMITS,
+    LISTENER, LOG, MX, QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULE, SIGNING, SIZE_LIMITS, SRS,
+    TABLE, TIMEOUTS, TOP, URIBL,
 };
 use crate::value::Kind;
 
@@ -55,7 +56,7 @@ pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let _ = writeln!(page, "## Outside all blocks\n");
     directives(&mut page, &TOP);
-    let blocks: [(&str, &'static Context); 22] = [
+    let blocks: [(&str, &'static Context); 27] = [
         ("dns", &DNS),
         ("hosts", &HOSTS),
         ("mx", &MX),
@@ -76,6 +77,11 @@ pub fn manual_markdown() -> String {
         ("quota NAME", &QUOTA),
         ("flow", &FLOW),
         ("bans", &BANS),
+        ("dnsbl NAME", &DNSBL),
+        ("codes", &CODES),
+        ("uribl NAME", &URIBL),
+        ("greylisting", &GREYLISTING),
+        ("reputation", &REPUTATION),
         ("evidence", &EVIDENCE),
         ("log", &LOG),
     ];

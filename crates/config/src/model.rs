@@ -21,10 +21,12 @@ mod directory;
 mod filters;
 mod flow;
 mod listener;
+mod lists;
 mod sign_in;
 mod signing;
 mod target;
 
+pub use self::lists::{Dnsbl, Greylisting, List, ListSource, Reputation, Uribl};
 pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderAuthentication};
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use directory::LdapDirectory;
@@ -104,6 +106,14 @@ pub struct Config {
     pub flow: Flow,
     /// When a client is turned away for a time.
     pub bans: Bans,
+    /// Lists of clients.
+    pub dnsbl: Vec<Dnsbl>,
+    /// Lists of domains.
+    pub uribl: Vec<Uribl>,
+    /// How strangers are treated; `None` for like everyone.
+    pub greylisting: Option<Greylisting>,
+    /// How senders are remembered; `None` for not at all.
+    pub reputation: Option<Reputation>,
     /// The record of every hop.
     pub evidence: Evidence,
     /// Who a message is from.

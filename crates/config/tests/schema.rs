@@ -3,9 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use config::schema::{
-    BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, FLOW, LIMITS,
-    LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, SCANNER, SCANNING, SIGN_IN, SIGNING,
-    SIZE_LIMITS, SRS, TIMEOUTS, TOP,
+    BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DNSBL, DOMAIN, EVIDENCE, FLOW,
+    GREYLISTING, LIMITS, LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, REPUTATION, SCANNER,
+    SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
 };
 use config::{Config, parse};
 
@@ -73,6 +73,10 @@ static PLACES: &[Place] = &[
         needed: &["issuer https://a.example", "audience a", "keys a.json"],
         close: "} }",
     },
+    place(&DNSBL, "dnsbl bl {", &["zone bl.example"]),
+    place(&URIBL, "uribl links {", &["zone links.example"]),
+    place(&GREYLISTING, "greylisting {", &[]),
+    place(&REPUTATION, "reputation {", &[]),
     place(&LISTENER, "listener l {", &["port 2626", "certificate other"]),
 ];
 
@@ -105,8 +109,9 @@ fn text(place: &Place, statements: &[&str]) -> String {
 }
 
 /// What has to be written beside an example, and what must not stand beside it.
-fn company(directive: &str) -> (&'static [&'static str], &'static str) {
+fn company(block: &str, directive: &str) -> (&'static [&'static str], &'static str) {
     match directive {
+        "file" if block != "certificate" => (&[], "zone"),
         "file" => (&["key a.key"], "local-authority"),
         "key" => (&["file a.pem"], "local-authority"),
         "catch-all" => (&["recipients accounts"], ""),
@@ -120,7 +125,7 @@ fn every_directive_changes_what_the_configuration_means() {
     let mut wrong = String::new();
     for place in PLACES {
         for directive in place.context.directives.iter().filter(|d| d.name != "include") {
-            let (beside, excluded) = company(directive.name);
+            let (beside, excluded) = company(place.context.name, directive.name);
             let stays = |needed: &&&str| {
                 let first = needed.split(' ').next().unwrap_or(needed);
                 ![directive.name, excluded].contains(&first)

@@ -4,7 +4,7 @@ mod questions;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -319,6 +319,38 @@ impl Resolver {
             }
         }
         None
+    }
+
+    /// The IPv4 addresses that DNS gives `name`, and nothing the configuration says: the
+    /// answer of a list. `None` when there is no such name or it has no address.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong; it says nothing about the name.
+    pub async fn listing(&self, name: &Domain) -> Result<Option<Vec<Ipv4Addr>>, String> {
+        match self.lookup(name, RecordType::A).await {
+            Ok(records) => {
+                let v4 = records.data.iter().filter_map(|data| match data {
+                    RData::A(a) => Some(a.0),
+                    _ => None,
+                });
+                Ok(Some(v4.take(ADDRESSES_MAX).collect()))
+            }
+            Err(Lack::NoSuchDomain | Lack::NoRecords { .. }) => Ok(None),
+            Err(Lack::Failed(detail)) => Err(detail),
+        }
+    }
+
+    /// The first text that DNS gives `name`. A failure is no text.
+    pub async fn text(&self, name: &Domain) -> Option<String> {
+        let records = self.lookup(name, RecordType::TXT).await.ok()?;
+        records.data.iter().find_map(|data| match data {
+            RData::TXT(text) => {
+                let octets = text.txt_data.concat();
+                Some(String::from_utf8_lossy(&octets).into_owned())
+            }
+            _ => None,
+        })
     }
 
     async fn lookup(&self, name: &Domain, kind: RecordType) -> Result<Records, Lack> {

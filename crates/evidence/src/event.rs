@@ -49,6 +49,9 @@ pub struct Accepted {
     /// Who the sender was found to be, if that was checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<Box<crate::SenderAuthentication>>,
+    /// What lists said about the client and the links.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<lists::Finding>,
     /// What the rules said.
     pub decision: Decision,
     /// Every recipient that was promised something.
@@ -215,6 +218,9 @@ pub struct Refused {
     pub sender: Option<Box<crate::SenderAuthentication>>,
     /// The reply that was given.
     pub reply: String,
+    /// What lists said about the client and the links.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<lists::Finding>,
     /// The rule that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleRef>,

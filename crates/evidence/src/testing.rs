@@ -45,6 +45,7 @@ pub(crate) fn accepted(recipients: &[&str]) -> Event {
         }),
         tls: None,
         sender: None,
+        lists: Vec::new(),
         decision: Decision { revision: 41, rules: Vec::new(), verdict: "relay".into() },
         recipients: recipients.iter().map(promise).collect(),
         filters: Vec::new(),

@@ -141,6 +141,7 @@ impl Page {
         self.line("in", &format!("from {from} to {}", some_of(&to)));
         self.sender(accepted.sender.as_deref());
         self.filters(&accepted.filters);
+        self.lists(&accepted.lists);
         for effect in &accepted.decision.rules {
             self.line("rules", &format!("{}: {}", rule(&effect.rule), clean(&effect.effect)));
         }
@@ -203,10 +204,31 @@ impl Page {
         self.line("in", &what);
         self.sender(refused.sender.as_deref());
         self.filters(&refused.filters);
+        self.lists(&refused.lists);
         if let Some(by) = &refused.rule {
             self.line("rules", &rule(by));
         }
         self.line("reply", &clean(&refused.reply));
+    }
+
+    fn lists(&mut self, findings: &[lists::Finding]) {
+        for finding in findings {
+            let codes = finding.codes.join(", ");
+            let codes = if codes.is_empty() { codes } else { format!(" ({codes})") };
+            let what = match finding.action {
+                lists::Action::Reject | lists::Action::Score => {
+                    format!("weighs {}", finding.weight)
+                }
+                lists::Action::Allow => format!("allows {}", finding.weight),
+                lists::Action::Shadow => "shadow, counts for nothing".to_owned(),
+            };
+            let own = finding.reason.as_deref().map(|r| format!("; {r}")).unwrap_or_default();
+            let (subject, list) = (&finding.subject, &finding.list);
+            self.line(
+                "lists",
+                &clean(&format!("{subject} is listed by {list}{codes}: {what}{own}")),
+            );
+        }
     }
 
     fn attempted(&mut self, at: Timestamp, attempted: &Attempted) {

@@ -34,6 +34,7 @@ fn accepted(n: u8) -> Entry {
         authenticated: None,
         tls: None,
         sender: None,
+        lists: Vec::new(),
         decision: Decision { revision: 1, rules: Vec::new(), verdict: "relay".into() },
         recipients: vec![Promise { address: recipient(n), verdict: "relay".into(), rule: None }],
         filters: Vec::new(),

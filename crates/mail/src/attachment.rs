@@ -6,11 +6,14 @@
 //! receiving program would make of them is not guessed.
 
 mod parameters;
+mod text;
 
 use std::fmt;
 
 use crate::header::{HEADER_MAX_OCTETS, Header};
 pub use parameters::ContentField;
+pub use text::TextPart;
+use text::{Collected, Encoding};
 
 /// The most parts that are looked at.
 pub const PARTS_MAX: u32 = 10_000;
@@ -38,6 +41,8 @@ pub struct Content {
     pub encrypted: bool,
     /// What is odd about the structure, each kind once.
     pub oddities: Vec<Oddity>,
+    /// The text to be read, decoded, where [`Scanner::with_text`] asked for it.
+    pub texts: Vec<TextPart>,
 }
 
 /// A part that is not text to be read in place.
@@ -106,6 +111,8 @@ pub struct Scanner {
     line_octets: u64,
     /// Octets of lines that ended.
     offset: u64,
+    /// The text of the current part, and how much more is wanted.
+    collected: Collected,
 }
 
 /// Something that other parts stand in.
@@ -127,7 +134,7 @@ enum State {
     #[default]
     Header,
     /// In a part that holds no others.
-    Leaf { attachment: Option<usize>, base64: bool, octets: u64 },
+    Leaf { attachment: Option<usize>, base64: bool, octets: u64, text: Option<(bool, Encoding)> },
     /// Before the first or after the last part of a multipart, or beyond a limit.
     Between,
 }
@@ -141,11 +148,24 @@ impl Scanner {
         Self::default()
     }
 
+    /// The same, which also keeps the text of parts that people read: at most `octets` of
+    /// it as it came, in all parts together.
+    pub fn with_text(octets: usize) -> Self {
+        Self { collected: Collected::with_room(octets), ..Self::default() }
+    }
+
     /// Takes the next piece of the message.
     pub fn push(&mut self, piece: &[u8]) {
         for run in piece.split_inclusive(|&b| b == b'\n') {
             let room = LINE_KEPT_MAX - self.line.len();
-            self.line.extend_from_slice(&run[..run.len().min(room)]);
+            let (kept, beyond) = run.split_at(run.len().min(room));
+            self.line.extend_from_slice(kept);
+            if let State::Leaf { text: Some(_), .. } = self.state
+                && !beyond.is_empty()
+            {
+                // So long a line is no boundary.
+                self.collected.line_beyond(beyond);
+            }
             self.line_octets += run.len() as u64;
             if run.ends_with(b"\n") {
                 self.end_line();
@@ -176,8 +196,14 @@ impl Scanner {
         let content = content.strip_suffix(b"\r").unwrap_or(content);
         match self.delimiter(content) {
             Some((level, last)) => self.end_at_boundary(level, last),
-            None => self.take_line(&line, content, octets),
+            None => {
+                if let State::Leaf { text: Some(_), .. } = self.state {
+                    self.collected.line(&line);
+                }
+                self.take_line(&line, content, octets);
+            }
         }
+        self.collected.end_line();
         self.offset += octets;
         // The buffer goes back to the next line.
         self.line = line;
@@ -257,6 +283,9 @@ impl Scanner {
     }
 
     fn end_part(&mut self) {
+        if let State::Leaf { text: Some((html, encoding)), .. } = self.state {
+            self.found.texts.extend(self.collected.end_part(html, encoding));
+        }
         if let State::Leaf { attachment: Some(at), octets, .. } = self.state
             && let Some(attachment) = self.found.attachments.get_mut(at)
         {
@@ -309,7 +338,8 @@ impl Scanner {
             }
             self.note(Oddity::TooDeep);
         }
-        State::Leaf { attachment, base64: part.base64, octets: 0 }
+        let text = part.is_text().filter(|_| self.collected.has_room());
+        State::Leaf { attachment, base64: part.base64, octets: 0, text }
     }
 
     fn enter_multipart(&mut self, boundary: &[u8]) -> State {
@@ -399,6 +429,23 @@ impl Part {
 
     fn is_attachment(&self) -> bool {
         self.disposed || self.name.is_some() || !self.kind.starts_with("text/")
+    }
+
+    /// Whether people read it in place or by a click, and then whether as HTML.
+    fn is_text(&self) -> Option<(bool, Encoding)> {
+        let name = self.name.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let named = [".html", ".htm", ".shtml", ".xhtml", ".svg"].iter().any(|e| name.ends_with(e));
+        let html = named
+            || matches!(
+                self.kind.as_str(),
+                "text/html" | "application/xhtml+xml" | "image/svg+xml"
+            );
+        let encoding = match (self.base64, self.encoded) {
+            (true, _) => Encoding::Base64,
+            (false, true) => Encoding::QuotedPrintable,
+            (false, false) => Encoding::None,
+        };
+        (html || self.kind.starts_with("text/")).then_some((html, encoding))
     }
 
     fn is_encrypted(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What a rule does: it sets something, or it ends the matter.
 
 use std::fmt;
+use std::time::Duration;
 
 use mail::{Address, Domain, Status};
 use smtp::Mechanism;
@@ -52,6 +53,8 @@ pub enum Setting {
     AddRecipient(Address),
     /// `rate-class`: the class of limits that counts this message.
     RateClass(String),
+    /// `tarpit`: replies come this much later.
+    Tarpit(Duration),
 }
 
 /// Whether and how a client may sign in.
@@ -116,7 +119,8 @@ impl Setting {
             | Self::RemoveHeader { .. }
             | Self::TagSubject(_)
             | Self::Redirect(_)
-            | Self::AddRecipient(_) => Stage::Data,
+            | Self::AddRecipient(_)
+            | Self::Tarpit(_) => Stage::Data,
             Self::RelayHost(_)
             | Self::RelayEncryption(_)
             | Self::RelayTlsVersions(_)
@@ -139,6 +143,7 @@ impl Setting {
             Self::Redirect(_) => "redirect",
             Self::AddRecipient(_) => "add-recipient",
             Self::RateClass(_) => "rate-class",
+            Self::Tarpit(_) => "tarpit",
         }
     }
 
@@ -153,7 +158,8 @@ impl Setting {
             | Self::RelayTlsVersions(_)
             | Self::TagSubject(_)
             | Self::Redirect(_)
-            | Self::RateClass(_) => true,
+            | Self::RateClass(_)
+            | Self::Tarpit(_) => true,
             Self::AddHeader { .. } | Self::RemoveHeader { .. } | Self::AddRecipient(_) => false,
         }
     }
@@ -226,6 +232,7 @@ impl fmt::Display for Setting {
             Self::TagSubject(tag) => write!(f, " {}", Quoted(tag)),
             Self::Redirect(address) | Self::AddRecipient(address) => write!(f, " {address}"),
             Self::RateClass(class) => write!(f, " {class}"),
+            Self::Tarpit(delay) => write!(f, " {}s", delay.as_secs()),
         }
     }
 }

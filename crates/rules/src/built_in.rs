@@ -46,6 +46,7 @@ pub fn rules(set: &RuleSet) -> Vec<Rule> {
     rules.extend(authentication::rules(&set.sender_checks).into_iter().map(|(rule, _)| rule));
     rules.extend(set.scanning.into_iter().flat_map(scan::rules).map(|(rule, _)| rule));
     rules.extend(ownership::rules(set.sender_must_match).into_iter().map(|(rule, _)| rule));
+    rules.extend(set.lists.rules().into_iter().map(|(rule, _)| rule));
     rules
 }
 
@@ -127,7 +128,7 @@ pub const FORCE_ENCRYPT_OUTBOUND: &str = "force-encrypt-outbound";
 /// The built-in rules as the configuration would have them, with their numbers and what
 /// they are for.
 pub fn show(set: &RuleSet) -> String {
-    let reasons = [
+    let mut reasons = vec![
         "AUTH is not offered in the clear; every mechanism that works is offered under TLS.",
         "Mail for a domain that is not ours is taken only from who signed in or from trusted networks.",
         "Mail from a listed domain or address is taken only over TLS.",
@@ -145,8 +146,10 @@ pub fn show(set: &RuleSet) -> String {
     let mut text = String::new();
     let rules = rules(set);
     let checks = authentication::rules(&set.sender_checks);
-    let checks = checks.iter().map(|(_, reason)| *reason);
-    let reasons = reasons.into_iter().chain(checks).chain(scan).chain(ownership);
+    reasons.extend(checks.iter().map(|(_, reason)| *reason));
+    reasons.extend(scan);
+    reasons.extend(ownership);
+    reasons.extend(set.lists.rules().into_iter().map(|(_, reason)| reason));
     for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# 0.{minor} {reason}\n{rule}");

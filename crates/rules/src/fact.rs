@@ -11,6 +11,7 @@ use tls::{Fingerprint, Suite, Version};
 
 use crate::facts::authentication::words;
 use crate::facts::{Facts, Ownership};
+use crate::lists::Listings;
 use crate::stage::Stage;
 use crate::test::{Weekday, Word};
 
@@ -115,6 +116,22 @@ pub enum Fact {
     LimitExceeded,
     /// Which count of a quota has no room.
     QuotaReached,
+    /// The lists of clients that the client is on.
+    Dnsbl,
+    /// What those lists weigh together.
+    DnsblScore,
+    /// What comes of those lists.
+    DnsblVerdict,
+    /// The lists of domains that a link of the message is on.
+    Uribl,
+    /// What those lists weigh together.
+    UriblScore,
+    /// What comes of those lists.
+    UriblVerdict,
+    /// Whether the sender has to come again.
+    Greylisting,
+    /// The score of the sender's reputation.
+    Reputation,
 }
 
 /// What values a fact has, and so what it can be compared with.
@@ -222,7 +239,7 @@ impl Fact {
     }
 
     /// Every fact; [`Fact::Header`] without a name.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 57] = [
         Self::Tls,
         Self::TlsVersion,
         Self::TlsCipher,
@@ -272,6 +289,14 @@ impl Fact {
         Self::ClientStanding,
         Self::LimitExceeded,
         Self::QuotaReached,
+        Self::Dnsbl,
+        Self::DnsblScore,
+        Self::DnsblVerdict,
+        Self::Uribl,
+        Self::UriblScore,
+        Self::UriblVerdict,
+        Self::Greylisting,
+        Self::Reputation,
     ];
 
     /// Its row in the table.
@@ -296,6 +321,7 @@ impl Fact {
         const SCANNER: &[Word] =
             &[Word::Passed, Word::Infected, Word::Spam, Word::Skipped, Word::Failed];
         const TLS: (Stage, Stage) = (Hello, Mail);
+        const LISTS: &[Word] = &[Word::Reject, Word::Allow];
         match self {
             Self::Tls => {
                 info("connection", "tls", TLS, Kind::Flag, "Whether the connection is under TLS.")
@@ -604,6 +630,62 @@ impl Fact {
                 Kind::Words(COUNTS),
                 "Which count of a sending quota has no room for more.",
             ),
+            Self::Dnsbl => info(
+                "dnsbl",
+                "listed",
+                (Rcpt, Rcpt),
+                Kind::Text,
+                "The `dnsbl` lists that the client is on, without allow and shadow lists.",
+            ),
+            Self::DnsblScore => info(
+                "dnsbl-score",
+                "",
+                (Rcpt, Rcpt),
+                Kind::Count,
+                "The weights of those lists less those of allow lists, at least 0.",
+            ),
+            Self::DnsblVerdict => info(
+                "dnsbl-verdict",
+                "",
+                (Rcpt, Rcpt),
+                Kind::Words(LISTS),
+                "What comes of the `dnsbl` lists: reject, or allow where allow lists outweigh the others.",
+            ),
+            Self::Uribl => info(
+                "uribl",
+                "listed",
+                (Data, Data),
+                Kind::Text,
+                "The `uribl` lists that a domain in the message is on.",
+            ),
+            Self::UriblScore => info(
+                "uribl-score",
+                "",
+                (Data, Data),
+                Kind::Count,
+                "The weights of those lists less those of allow lists, at least 0.",
+            ),
+            Self::UriblVerdict => info(
+                "uribl-verdict",
+                "",
+                (Data, Data),
+                Kind::Words(LISTS),
+                "What comes of the `uribl` lists: reject, or allow.",
+            ),
+            Self::Greylisting => info(
+                "greylisting",
+                "",
+                (Rcpt, Rcpt),
+                Kind::Words(&[Word::Waiting]),
+                "Whether the sender is a stranger that has to come again: waiting.",
+            ),
+            Self::Reputation => info(
+                "reputation",
+                "",
+                (Mail, Mail),
+                Kind::Count,
+                "What came of earlier mail of the sender: 0 is the worst, 50 unknown, 100 the best.",
+            ),
         }
     }
 
@@ -625,6 +707,9 @@ impl Fact {
         };
         let flow = facts.flow.as_ref();
         let word = |word: &Word| Seen::Word(*word);
+        let lists = facts.lists.as_ref();
+        let client = lists.and_then(|lists| lists.client.as_ref());
+        let content = lists.and_then(|lists| lists.content.as_ref());
         match self {
             Self::Tls => all(&mut tls.iter().map(|_| Seen::Present)),
             Self::TlsVersion => all(&mut tls.iter().map(|tls| Seen::Version(tls.version))),
@@ -733,6 +818,28 @@ impl Fact {
             Self::ClientStanding => all(&mut flow.and_then(|f| f.standing).iter().map(word)),
             Self::LimitExceeded => all(&mut flow.and_then(|f| f.exceeded).iter().map(word)),
             Self::QuotaReached => all(&mut flow.and_then(|f| f.quota).iter().map(word)),
+            Self::Dnsbl => all(&mut client.iter().flat_map(|l| l.names()).map(Seen::Text)),
+            Self::DnsblScore => {
+                all(&mut client.iter().map(|l| Seen::Number(l.weighed().score.into())))
+            }
+            Self::DnsblVerdict => {
+                all(&mut client.and_then(Listings::verdict).iter().map(|word| Seen::Word(*word)))
+            }
+            Self::Uribl => all(&mut content.iter().flat_map(|l| l.names()).map(Seen::Text)),
+            Self::UriblScore => {
+                all(&mut content.iter().map(|l| Seen::Number(l.weighed().score.into())))
+            }
+            Self::UriblVerdict => {
+                all(&mut content.and_then(Listings::verdict).iter().map(|word| Seen::Word(*word)))
+            }
+            Self::Greylisting => {
+                let waiting = lists.is_some_and(|lists| lists.waiting);
+                all(&mut waiting.then_some(Seen::Word(Word::Waiting)).into_iter())
+            }
+            Self::Reputation => all(&mut lists
+                .and_then(|lists| lists.reputation)
+                .iter()
+                .map(|score| Seen::Number(u64::from(*score)))),
         }
     }
 

@@ -60,6 +60,9 @@ pub struct Facts {
     /// What flow control found: bans, limits, quotas.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<FlowFacts>,
+    /// What lists and memory say about the client, the sender and the links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lists: Option<crate::lists::ListFacts>,
 }
 
 /// One recipient and what this server knows of it.

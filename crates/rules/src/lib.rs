@@ -17,6 +17,8 @@ pub mod facts;
 mod flow_facts;
 pub mod force_encrypt;
 pub mod hints;
+pub mod list_rules;
+pub mod lists;
 pub mod lookup;
 mod matcher;
 pub mod pattern;
@@ -44,6 +46,8 @@ pub use facts::{
 pub use facts::{AuthenticationFacts, SignatureFacts};
 pub use flow_facts::FlowFacts;
 pub use force_encrypt::ForceEncrypt;
+pub use list_rules::ListRules;
+pub use lists::ListFacts;
 pub use pattern::Pattern;
 pub use policy::{Number, Policy, RuleId, RuleSet};
 pub use rule::{Condition, Origin, Rule, Statement};

@@ -41,6 +41,8 @@ pub struct RuleSet {
     pub scanning: Option<built_in::Scanning>,
     /// Which sender addresses must belong to who signed in.
     pub sender_must_match: built_in::SenderMatch,
+    /// Which built-in rules of lists there are.
+    pub lists: crate::list_rules::ListRules,
 }
 
 impl Default for RuleSet {
@@ -56,6 +58,7 @@ impl Default for RuleSet {
             sender_checks: SenderChecks::default(),
             scanning: None,
             sender_must_match: built_in::SenderMatch::Off,
+            lists: crate::list_rules::ListRules::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The settings in force after a decision, each with the rule that made it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail::Address;
 use tls::{Level, Versions};
@@ -59,6 +60,8 @@ pub struct Settings {
     pub add_recipients: Vec<Chosen<Arc<Address>>>,
     /// The class of limits that counts the message.
     pub rate_class: Option<Chosen<Arc<str>>>,
+    /// How much later replies come.
+    pub tarpit: Option<Chosen<Duration>>,
 }
 
 impl Settings {
@@ -88,6 +91,7 @@ pub(crate) enum Prepared {
     Redirect(Arc<Address>),
     AddRecipient(Arc<Address>),
     RateClass(Arc<str>),
+    Tarpit(Duration),
 }
 
 impl Prepared {
@@ -112,6 +116,7 @@ impl Prepared {
             Setting::Redirect(address) => Self::Redirect(Arc::new(address.clone())),
             Setting::AddRecipient(address) => Self::AddRecipient(Arc::new(address.clone())),
             Setting::RateClass(class) => Self::RateClass(class.as_str().into()),
+            Setting::Tarpit(delay) => Self::Tarpit(*delay),
         }
     }
 
@@ -126,7 +131,8 @@ impl Prepared {
             | Self::TagSubject(_)
             | Self::Redirect(_)
             | Self::AddRecipient(_)
-            | Self::RateClass(_) => false,
+            | Self::RateClass(_)
+            | Self::Tarpit(_) => false,
         }
     }
 
@@ -143,6 +149,7 @@ impl Prepared {
             Self::Redirect(v) => settings.redirect = chosen(v, by),
             Self::AddRecipient(v) => settings.add_recipients.extend(chosen(v, by)),
             Self::RateClass(v) => settings.rate_class = chosen(v, by),
+            Self::Tarpit(v) => settings.tarpit = chosen(v, by),
         }
     }
 }

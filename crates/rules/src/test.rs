@@ -157,6 +157,10 @@ pub enum Word {
     Recipients,
     /// Octets, counted.
     Octets,
+    /// Lists say to take it.
+    Allow,
+    /// The sender has to come again.
+    Waiting,
 }
 
 impl Word {
@@ -201,6 +205,8 @@ impl Word {
             Self::Messages => "messages",
             Self::Recipients => "recipients",
             Self::Octets => "octets",
+            Self::Allow => "allow",
+            Self::Waiting => "waiting",
         }
     }
 }

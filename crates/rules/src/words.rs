@@ -7,7 +7,7 @@
 mod actions;
 mod conditions;
 
-pub use actions::parse_action;
+pub use actions::{TARPIT_MAX_SECS, parse_action};
 pub use conditions::parse_test;
 pub(crate) use conditions::{has_text, network};
 

@@ -326,6 +326,7 @@ fn makes_folder(request: &Request) -> bool {
         | Request::Explain(_)
         | Request::Evidence(_)
         | Request::Ledger(_)
+        | Request::Lists(_)
         | Request::ForceEncrypt(_) => false,
     }
 }

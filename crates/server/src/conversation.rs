@@ -5,6 +5,7 @@ mod authenticity;
 mod content;
 mod filters;
 mod flow;
+mod lists;
 mod ownership;
 mod recipient;
 mod sign_in;
@@ -45,6 +46,8 @@ pub struct Conversation {
     sign_in: SignIn,
     authenticity: Authenticity,
     flow: flow::Flow,
+    /// What lists are being asked about the client.
+    lookup: lists::Lookup,
     transaction: Option<Transaction>,
     /// The milters of this connection.
     filters: ::filters::milter::Chain,
@@ -86,6 +89,7 @@ impl Conversation {
             sign_in: SignIn::default(),
             authenticity: Authenticity::default(),
             flow: flow::Flow::default(),
+            lookup: None,
             transaction: None,
             filters,
             findings: Vec::new(),
@@ -127,6 +131,7 @@ impl Conversation {
         self.facts.sender = None;
         self.facts.authentication = None;
         self.authenticity.reset();
+        self.forget_lists();
     }
 
     /// The connection is under TLS now. What was said before is not believed (RFC 3207
@@ -172,6 +177,7 @@ impl Conversation {
         if self.snapshot.asks_for_client_names {
             self.facts.client_name = self.server.confirmed_name(self.peer.ip()).await;
         }
+        self.ask_lists();
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Connect);
         match self.refusal(&decision) {
             Some(refusal) => Answer::Refuse(Refusal { close: true, ..refusal }),
@@ -251,8 +257,10 @@ impl Conversation {
             let reply = Reply::new(421, 7, 0, "Your network is banned for a time");
             return Answer::Refuse(Refusal::closing(reply));
         }
+        self.recall_sender().await;
         self.flow_at_mail(declared_octets);
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Mail);
+        self.tarpit(&decision.settings).await;
         if let Some(refusal) = self.refusal(&decision) {
             self.note_refusal(&decision, &refusal, None);
             return Answer::Refuse(refusal);
@@ -260,11 +268,7 @@ impl Conversation {
         self.transaction = Some(Transaction {
             trace: TraceId::generate(Timestamp::now().0),
             recipients: Vec::new(),
-            incoming: Incoming::new(
-                &self.server.store,
-                self.snapshot.asks_for_attachments,
-                self.reading(),
-            ),
+            incoming: Incoming::new(&self.server.store, &self.snapshot, self.reading()),
         });
         match self.milters_mail(envelope, declared_octets).await {
             Ok(()) => Answer::Yes,
@@ -308,7 +312,9 @@ impl Conversation {
             response.code,
             response.status.subject,
             response.status.detail,
-            self.authenticity_text(decision).unwrap_or_else(|| response.text.clone()),
+            self.authenticity_text(decision).unwrap_or_else(|| {
+                rules::ListFacts::worded(self.facts.lists.as_ref(), &response.text)
+            }),
         ));
         Some(self.flow_refusal(decision, refusal))
     }
@@ -328,6 +334,7 @@ impl Conversation {
             reply = %refusal.reply.summary(),
             "refused"
         );
+        self.note_listed(decision);
         let event = self.refused_event(decision, refusal, recipient);
         self.server.record_refusal(
             self.facts.sender.clone().unwrap_or(ReversePath::Null),
@@ -351,6 +358,7 @@ impl Conversation {
             tls: self.facts.tls.clone(),
             sender: self.authenticity_evidence(),
             reply: refusal.reply.summary(),
+            lists: listings(&self.facts),
             rule: decision.by.and_then(|id| self.snapshot.rule_ref(id)),
             revision: self.snapshot.revision,
             filters: self.findings.clone(),
@@ -397,6 +405,12 @@ impl Conversation {
 fn flow_facts(standing: Option<Standing>) -> Option<FlowFacts> {
     let standing = standing.map(standing_word)?;
     Some(FlowFacts { standing: Some(standing), ..FlowFacts::default() })
+}
+
+/// What lists found, for the evidence.
+pub(crate) fn listings(facts: &Facts) -> Vec<::lists::Finding> {
+    let found = facts.lists.iter().flat_map(|lists| lists.client.iter().chain(&lists.content));
+    found.flat_map(|listings| listings.0.iter().cloned()).collect()
 }
 
 /// Whether a decision leaves the recipient in.

@@ -431,6 +431,7 @@ impl Intake<'_> {
             authenticated: self.authenticated.clone(),
             tls: self.facts.tls.clone(),
             sender: self.sender.clone(),
+            lists: crate::conversation::listings(self.facts),
             decision: self.decision.clone(),
             recipients: promises.collect(),
             filters: self.filters.clone(),

@@ -14,6 +14,7 @@ mod guard;
 mod identity;
 mod intake;
 mod listener;
+mod lists;
 mod message;
 mod metrics;
 mod notices;

@@ -18,6 +18,24 @@ pub struct Which {
     pub kind: String,
 }
 
+/// Which list, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ListLabel {
+    /// The list's name in the configuration.
+    pub list: String,
+    /// What it said.
+    pub outcome: String,
+}
+
+/// What lists said, and which are suspended.
+#[derive(Debug, Clone, Default)]
+pub struct ListCounts {
+    /// Answers about clients and messages.
+    pub answers: Family<ListLabel, Counter>,
+    /// 1 while a list is suspended.
+    pub suspended: Family<Which, Gauge>,
+}
+
 /// Counts by one word.
 pub type Counts = Family<Which, Counter>;
 
@@ -46,6 +64,10 @@ pub struct Metrics {
     pub bans: Counts,
     /// Refusals by a sending quota, by what it counts.
     pub quotas: Counts,
+    /// Triplets that greylisting looked at, by what it said.
+    pub greylisting: Counts,
+    /// What lists said.
+    pub lists: ListCounts,
     /// Recipients that reached an end, by ending.
     pub ended: Counts,
     /// Attempts, by the fixed word for their protection.
@@ -73,8 +95,20 @@ impl Metrics {
         let incidents = counts("incidents", "What clients did that counts towards a ban, by kind");
         let bans = counts("bans", "Bans the server made, by the last incident");
         let quotas = counts("quota_refusals", "Refusals by a sending quota, by what it counts");
+        let greylisting = counts("greylisting", "Triplets looked at, by what was said");
         let ended = counts("recipients_ended", "Recipients that reached an end, by ending");
         let attempts = counts("attempts", "Delivery attempts, by protection");
+        let lists = ListCounts::default();
+        registry.register(
+            "list_answers",
+            "Clients and messages judged by a list, by what it said",
+            lists.answers.clone(),
+        );
+        registry.register(
+            "list_suspended",
+            "1 while a list is suspended because it is broken",
+            lists.suspended.clone(),
+        );
         let open = Gauge::default();
         registry.register("connections_open", "Connections open now", open.clone());
         let accepted = Counter::default();
@@ -106,6 +140,8 @@ impl Metrics {
             incidents,
             bans,
             quotas,
+            greylisting,
+            lists,
             ended,
             attempts,
             commit_seconds,

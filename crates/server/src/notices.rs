@@ -161,6 +161,7 @@ fn evidence(
         authenticated: None,
         tls: None,
         sender: None,
+        lists: Vec::new(),
         decision: Decision {
             revision: snapshot.revision,
             rules: Vec::new(),

@@ -38,6 +38,8 @@ const REFUSALS_AT_A_TIME: usize = 32;
 const PASSWORDS_AT_A_TIME: usize = 2;
 /// How often certificate files are looked at for changes.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);
+/// Replies that wait in a tarpit at a time.
+const TARPITS_AT_A_TIME: usize = 256;
 /// How often the waiting are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How often failed sign-ins are written down.
@@ -77,6 +79,8 @@ pub struct Server {
     pub signatory: Signatory,
     /// When it started.
     pub started: Timestamp,
+    /// Replies that a rule lets wait.
+    pub tarpit: Semaphore,
     /// Signs the evidence.
     notary: tokio::sync::Mutex<Notary>,
     evidence_key: PublicKey,
@@ -141,6 +145,7 @@ impl Server {
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),
             started: now,
+            tarpit: Semaphore::new(TARPITS_AT_A_TIME),
             notary,
             evidence_key,
             listening: Mutex::new(HashMap::new()),
@@ -165,6 +170,7 @@ impl Server {
         let mut inherited = Inherited::take();
         server.listen(server.prepare(&snapshot, &mut inherited)?);
         inherited.close();
+        snapshot.lists.start(&server);
         server.dispatcher.run(&server);
         server.tend();
         Ok(server)
@@ -253,6 +259,7 @@ impl Server {
         self.accounts.directory().set_sources(sources);
         self.dispatcher.resize(*snapshot.config.queue.concurrency as usize);
         self.dispatcher.wake();
+        snapshot.lists.start(self);
         tokio::spawn(async move { old.agent.close_idle().await });
         self.record(Event::ConfigChanged(evidence::ConfigChanged {
             revision: number,

@@ -20,6 +20,7 @@ use tls::{Client, RootSources, Roots};
 use crate::certificates::Certificates;
 use crate::filtering::{self, Filters};
 use crate::guard::FlowPolicy;
+use crate::lists::Lists;
 use crate::rates::Rates;
 
 /// Everything a revision of the configuration decides. Never changed, only replaced.
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub rates: Rates,
     /// Whom to let in, whom to ban, how much anyone may send.
     pub flow: FlowPolicy,
+    /// The lists that clients and links are looked up in.
+    pub lists: Arc<Lists>,
     domains: HashMap<Domain, usize>,
     credentials: HashMap<String, Credentials>,
     directory: Arc<Directory>,
@@ -106,7 +109,9 @@ impl Snapshot {
             config.domains.iter().enumerate().map(|(at, d)| (d.name.value.clone(), at)).collect();
         let flow = FlowPolicy::of(&config);
         let asks = |wanted: fn(&Fact) -> bool| asks(&policy, wanted);
+        let lists = Lists::new(&config, resolver_settings(&config)?)?;
         Ok(Self {
+            lists: Arc::new(lists),
             rates: Rates::of(&config),
             asks_for_attachments: flow.sizes.asks_for_attachments()
                 || asks(|fact| {

@@ -84,6 +84,7 @@ fn accept(
         authenticated: None,
         tls: None,
         filters: Vec::new(),
+        lists: Vec::new(),
         sender: None,
         decision: Decision {
             revision: snapshot.revision,

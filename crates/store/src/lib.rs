@@ -32,6 +32,7 @@ mod evidence;
 mod flow;
 mod ledger;
 mod lock;
+mod memory;
 mod model;
 mod opening;
 mod operate;
@@ -60,6 +61,7 @@ pub use error::StoreError;
 pub use evidence::{Checkpoint, EVIDENCE_PAGE_MAX, EvidenceRow};
 pub use flow::{FLOW_PAGE_MAX, FlowKind, FlowRow};
 pub use ledger::{IMBALANCES_MAX, Imbalance, Ledger};
+pub use memory::{FORGET_MAX, MemoryKind, Remembered};
 pub use model::{
     Accept, Accepted, BlobId, CLAIM_MAX, Claim, Claimed, ENTRIES_MAX, Ending, EntryId, Evidence,
     FACTS_MAX_OCTETS, Hold, Lease, NewEntry, Refusal, Remaining, Settle, Settled, Start,

@@ -11,7 +11,7 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -176,6 +176,18 @@ CREATE TABLE flow (
     PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
 CREATE INDEX flow_until ON flow (until) WHERE until IS NOT NULL;
+";
+
+/// What is remembered of senders until it is too old: greylisting and reputation.
+const MEMORY: &str = "
+CREATE TABLE memory (
+    kind INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    row BLOB NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE INDEX memory_until ON memory (kind, until);
 ";
 
 /// Brings the database at `path` to the newest of `migrations`, each step in

@@ -14,20 +14,24 @@ use crate::source::Span;
 pub(crate) enum Named {
     Certificate,
     Credentials,
+    Dnsbl,
     Listener,
     Milter,
     RateClass,
     Scanner,
     Table,
+    Uribl,
 }
 
 impl Named {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Certificate,
         Self::Credentials,
+        Self::Dnsbl,
         Self::Listener,
         Self::RateClass,
         Self::Table,
+        Self::Uribl,
         Self::Milter,
         Self::Scanner,
     ];
@@ -37,11 +41,13 @@ impl Named {
         match self {
             Self::Certificate => "certificate",
             Self::Credentials => "credentials",
+            Self::Dnsbl => "dnsbl",
             Self::Listener => "listener",
             Self::Milter => "milter",
             Self::Scanner => "scanner",
             Self::RateClass => "rate-class",
             Self::Table => "table",
+            Self::Uribl => "uribl",
         }
     }
 
@@ -49,7 +55,7 @@ impl Named {
     const fn is_for_use(self) -> bool {
         match self {
             Self::Certificate | Self::Credentials | Self::RateClass | Self::Table => true,
-            Self::Listener | Self::Milter | Self::Scanner => false,
+            Self::Dnsbl | Self::Listener | Self::Milter | Self::Scanner | Self::Uribl => false,
         }
     }
 }

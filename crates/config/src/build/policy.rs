@@ -49,6 +49,7 @@ impl Builder<'_> {
             force_encrypt,
             local_domains,
             default_encryption,
+            lists: super::spam_lists::list_rules(top),
             ..RuleSet::default()
         })
     }
@@ -175,11 +176,17 @@ impl Builder<'_> {
         if let Fact::Scanner(name) = &test.fact {
             self.uses(Named::Scanner, name, word_span(statement, name));
         }
-        if let (Fact::Listener, Relation::Is(values)) = (&test.fact, &test.relation) {
+        let namers = [
+            (Fact::Listener, Named::Listener),
+            (Fact::Dnsbl, Named::Dnsbl),
+            (Fact::Uribl, Named::Uribl),
+        ];
+        let named = namers.into_iter().find(|(fact, _)| *fact == test.fact);
+        if let (Some((_, named)), Relation::Is(values)) = (named, &test.relation) {
             for value in values {
                 let Value::Text(name) = value else { continue };
                 let span = word_span(statement, name);
-                self.uses(Named::Listener, name, span);
+                self.uses(named, name, span);
             }
         }
     }

@@ -118,10 +118,15 @@ pub static RULE: Context = Context {
             "Setting. The message leaves at the rate of this `rate-class`.",
             "rate-class bulk",
         ),
+        action(
+            "tarpit",
+            "Setting. The reply comes this much later, from 1s to 30s; at most 256 replies wait at a time, and beyond that none does.",
+            "tarpit 10s",
+        ),
         action("accept", "Verdict. The message is taken; later rules are not looked at.", "accept"),
         action(
             "reject",
-            "Verdict. Refused for good: `[CODE] [STATUS] [TEXT]`.",
+            "Verdict. Refused for good: `[CODE] [STATUS] [TEXT]`. `{dnsbl}` and `{uribl}` in the text stand for what those lists found.",
             "reject 550 5.7.10 \"Use STARTTLS\"",
         ),
         action(

@@ -1,9 +1,10 @@
 //! Directives outside all blocks, and the small blocks.
 
 use super::{
-    Absent, BANS, Context, DELIVERY, DIRECTORY, Directive, FLOW, FORCE_ENCRYPT, LIMITS, LISTENER,
-    MILTER, QUEUE, QUOTA, RATE_CLASS, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS,
-    TABLE, TIMEOUTS, block, keyword, lines, many, one, values,
+    Absent, BANS, Context, DELIVERY, DIRECTORY, DNSBL, Directive, FLOW, FORCE_ENCRYPT, GREYLISTING,
+    LIMITS, LISTENER, MILTER, QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING,
+    SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, URIBL, block, keyword, lines, many, one,
+    values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -304,6 +305,36 @@ pub static TOP: Context = Context {
             Absent::Derived("its defaults"),
             "What happens to what scanners find.",
             "scanning { virus quarantine }",
+        ),
+        Directive::new(
+            "dnsbl",
+            &[block(&[one("name", Kind::Name)], &DNSBL)],
+            Absent::Derived("none"),
+            "A list of clients.",
+            "dnsbl zen.spamhaus.org { action reject }",
+        )
+        .repeatable(),
+        Directive::new(
+            "uribl",
+            &[block(&[one("name", Kind::Name)], &URIBL)],
+            Absent::Derived("none"),
+            "A list of domains, for the links in messages.",
+            "uribl dbl.spamhaus.org { test-listed dbltest.com; test-unlisted example.com }",
+        )
+        .repeatable(),
+        Directive::new(
+            "greylisting",
+            &[block(&[], &GREYLISTING)],
+            Absent::Derived("strangers are treated like everyone"),
+            "Asks strangers to come again.",
+            "greylisting { delay 5m }",
+        ),
+        Directive::new(
+            "reputation",
+            &[block(&[], &REPUTATION)],
+            Absent::Derived("nothing is remembered, and everyone's score is 50"),
+            "Remembers what came of the mail of senders.",
+            "reputation { half-life 7d }",
         ),
         Directive::new(
             "evidence",

@@ -151,7 +151,9 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::DkimDomain
         | Fact::AuthorDomain
         | Fact::ArcSealer
-        | Fact::VirusName => false,
+        | Fact::VirusName
+        | Fact::Dnsbl
+        | Fact::Uribl => false,
         Fact::Tls
         | Fact::TlsVersion
         | Fact::TlsCipher
@@ -191,6 +193,12 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::Arc
         | Fact::ClientStanding
         | Fact::LimitExceeded
-        | Fact::QuotaReached => true,
+        | Fact::QuotaReached
+        | Fact::DnsblScore
+        | Fact::DnsblVerdict
+        | Fact::UriblScore
+        | Fact::UriblVerdict
+        | Fact::Greylisting
+        | Fact::Reputation => true,
     }
 }

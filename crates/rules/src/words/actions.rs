@@ -1,5 +1,7 @@
 //! Actions from words.
 
+use std::time::Duration;
+
 use mail::{Address, Domain, Status};
 use smtp::Mechanism;
 use tls::Level;
@@ -16,10 +18,14 @@ pub const HEADER_MAX_OCTETS: usize = 900;
 /// The longest name of a rate class, in octets.
 pub const NAME_MAX_OCTETS: usize = 64;
 
+/// The longest delay of a reply: well under the least a client waits for one (RFC 5321
+/// section 4.5.3.2).
+pub const TARPIT_MAX_SECS: u64 = 30;
+
 /// The port of a smart host when none is given: submission with STARTTLS (RFC 6409).
 pub const RELAY_PORT: u16 = 587;
 
-const ACTIONS: [&str; 17] = [
+const ACTIONS: [&str; 18] = [
     "plain-connections",
     "tls-connections",
     "starttls",
@@ -32,6 +38,7 @@ const ACTIONS: [&str; 17] = [
     "redirect",
     "add-recipient",
     "rate-class",
+    "tarpit",
     "accept",
     "reject",
     "defer",
@@ -90,6 +97,7 @@ pub fn parse_action(words: &[&str]) -> Result<Action, WordError> {
             Action::Set(Setting::AddRecipient(words.read("an address", Address::parse)?))
         }
         "rate-class" => Action::Set(Setting::RateClass(words.read("a name", name)?)),
+        "tarpit" => Action::Set(Setting::Tarpit(words.read("a time from 1s to 30s", seconds)?)),
         "accept" => Action::Verdict(Verdict::Accept),
         "reject" => Action::Verdict(Verdict::Reject(response(&mut words, 5)?)),
         "defer" => Action::Verdict(Verdict::Defer(response(&mut words, 4)?)),
@@ -236,6 +244,15 @@ fn text(word: &str, max: usize) -> Result<String, String> {
     Ok(word.to_owned())
 }
 
+/// Whole seconds, at most [`TARPIT_MAX_SECS`].
+fn seconds(word: &str) -> Result<Duration, &'static str> {
+    let secs = word.strip_suffix('s').and_then(|digits| digits.parse().ok());
+    match secs {
+        Some(secs @ 1..=TARPIT_MAX_SECS) => Ok(Duration::from_secs(secs)),
+        Some(_) | None => Err(""),
+    }
+}
+
 /// A name of something in the configuration.
 fn name(word: &str) -> Result<String, &'static str> {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -283,6 +300,7 @@ mod tests {
             "redirect ann@clinic.example",
             "add-recipient journal@clinic.example",
             "rate-class bulk",
+            "tarpit 10s",
             "accept",
             "discard",
         ] {

@@ -275,6 +275,14 @@ mod tests {
             "dmarc disposition is quarantine",
             "arc is pass",
             "arc sealer is list.example",
+            "dnsbl is listed",
+            "dnsbl is not zen",
+            "dnsbl-score over 5",
+            "dnsbl-verdict is allow",
+            "uribl is listed",
+            "uribl-score over 2",
+            "greylisting is waiting",
+            "reputation under 20",
         ] {
             let test = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(test.to_string(), text);

@@ -91,6 +91,9 @@ enum Command {
     /// Check that every accepted message ended exactly once, or still waits
     #[command(subcommand)]
     Ledger(control::ledger::Request),
+    /// Lists of clients and domains: whether they work, and what they say
+    #[command(subcommand)]
+    Lists(control::lists::Request),
     /// Keys that sign mail (DKIM): make, rotate, retire
     #[command(subcommand)]
     DkimKey(control::dkim_key::Request),
@@ -145,6 +148,7 @@ pub fn run() -> ExitCode {
         Command::Account(request) => ask::run_account(&global, request),
         Command::Ledger(request) => ask::run(&global, &Request::Ledger(request)),
         Command::DkimKey(request) => ask::run_dkim_key(&global, request),
+        Command::Lists(request) => ask::run(&global, &Request::Lists(request)),
         Command::Dns(request) => ask::run(&global, &Request::Dns(request)),
         Command::Status => ask::run(&global, &Request::Status),
         Command::Reload => ask::run(&global, &Request::Reload),

@@ -15,7 +15,7 @@ use config::model::{Auth, Listener};
 use mail::{Address, Domain, ReversePath};
 use rules::explanation::Explanation;
 use rules::story::{Chapter, Story};
-use rules::{Facts, MessageFacts, Moment, SignIn, Stage};
+use rules::{Facts, ListFacts, MessageFacts, Moment, SignIn, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tls::Version;
@@ -114,6 +114,7 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
         ),
         from: None,
     });
+    facts.lists = listed(admin, &request).await;
     let mut text = format!("Nothing is delivered. {}\n", ground.title);
     let mut recipients = Vec::new();
     let mut all = true;
@@ -128,8 +129,24 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     }
     let json = json!({ "schema": "mailkeep.explain/1", "ok": all, "revision": ground.revision,
         "configuration": ground.title, "listener": *listener.name, "recipients": recipients });
+    if facts.lists.is_some() {
+        text = ListFacts::worded(facts.lists.as_ref(), &text);
+    }
     let answer = Answer::new(text, json);
     Ok(if all { answer } else { answer.with_exit(exit::FOUND) })
+}
+
+/// What the lists of the running server say about the client now.
+async fn listed(admin: &Admin, request: &Request) -> Option<ListFacts> {
+    let snapshot = admin.server()?.snapshot();
+    let is_judged = snapshot.lists.reads_clients()
+        && request.authenticated.is_none()
+        && !snapshot.config.trusted_networks.iter().any(|n| n.contains(&request.client));
+    if !is_judged {
+        return None;
+    }
+    let client = Some(snapshot.lists.client(request.client).await);
+    Some(ListFacts { client, ..ListFacts::default() })
 }
 
 fn facts(request: &Request, listener: &Listener) -> Facts {
@@ -158,6 +175,7 @@ fn facts(request: &Request, listener: &Listener) -> Facts {
         scan: None,
         ownership: None,
         flow: None,
+        lists: None,
     }
 }
 

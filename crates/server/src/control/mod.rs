@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod explain;
 pub mod force_encrypt;
 pub mod ledger;
+pub mod lists;
 pub mod quarantine;
 pub mod queue;
 pub mod quota;
@@ -78,6 +79,8 @@ pub enum Request {
     Evidence(evidence::Request),
     /// `ledger …`.
     Ledger(ledger::Request),
+    /// `lists …`.
+    Lists(lists::Request),
     /// `config …`, as far as it touches a server.
     Config(configuration::Request),
     /// `force-encrypt …`.
@@ -102,6 +105,7 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::Explain(request) => explain::answer(admin, *request).await,
         Request::Evidence(request) => evidence::answer(admin, request).await,
         Request::Ledger(request) => ledger::answer(admin, request).await,
+        Request::Lists(request) => lists::answer(admin, request).await,
         Request::Config(request) => configuration::answer(admin, request).await,
         Request::ForceEncrypt(request) => force_encrypt::answer(admin, request).await,
     };

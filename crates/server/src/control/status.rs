@@ -22,6 +22,11 @@ pub async fn answer(admin: &Admin) -> anyhow::Result<Answer> {
         Some(server) => running_lines(server, &mut lines, &mut listeners),
         None => lines.push("No server is running; this is what its store says.".to_owned()),
     }
+    let suspended = admin.server().map(|server| super::lists::suspended(server));
+    let suspended = suspended.unwrap_or_default();
+    if !suspended.is_empty() {
+        lines.push(format!("ALARM: suspended lists: {}", suspended.join(", ")));
+    }
     lines.push(format!(
         "Queue: {} waiting, {} being delivered, {} held{}",
         stats.waiting,
@@ -54,6 +59,7 @@ pub async fn answer(admin: &Admin) -> anyhow::Result<Answer> {
         "ended": stats.ended.iter().map(|(ending, n)| (ending.word().to_owned(), json!(n)))
             .collect::<serde_json::Map<_, _>>(),
         "evidence": stats.evidence,
+        "suspended_lists": suspended,
     });
     let answer = Answer::new(lines.join("\n"), json);
     Ok(if admin.server().is_some() { answer } else { answer.with_exit(exit::UNAVAILABLE) })

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ::flow::Usage;
 use config::model::Limits;
 use evidence::{Decision as DecisionFacts, RuleEffect};
-use mail::attachment::Scanner;
+use mail::attachment::{Scanner, TextPart};
 use mail::header::{Header, HeaderBuffer, HeaderError};
 use mail::{Address, Timestamp};
 use rules::{Attachment, Decision, HeaderField, MessageFacts, Outcome, RecipientFacts, Stage};
@@ -17,7 +17,9 @@ use store::{Body, BodyWriter, Store, StoreError};
 use super::filters::{Filtered, Unfiltered, by_milter};
 use super::{Conversation, Transaction};
 use crate::intake::{Fate, Intake, Taken};
+use crate::lists::TEXT_MAX_OCTETS;
 use crate::message::{Changes, RefusedLate, Way};
+use crate::snapshot::Snapshot;
 
 /// A message's content as it comes.
 pub(super) struct Incoming {
@@ -37,14 +39,21 @@ pub(super) struct Finished {
     pub attachments: Vec<Attachment>,
     /// A filter changed it.
     pub is_changed: bool,
+    /// The text to be searched for links.
+    pub texts: Vec<TextPart>,
 }
 
 impl Incoming {
-    pub(super) fn new(store: &Store, asks_for_attachments: bool, reading: Option<Reading>) -> Self {
+    pub(super) fn new(store: &Store, snapshot: &Snapshot, reading: Option<Reading>) -> Self {
+        let scanner = if snapshot.lists.reads_links() {
+            Some(Scanner::with_text(TEXT_MAX_OCTETS))
+        } else {
+            snapshot.asks_for_attachments.then(Scanner::new)
+        };
         Self {
             body: Some(store.body()),
             header: HeaderBuffer::default(),
-            scanner: asks_for_attachments.then(Scanner::new),
+            scanner,
             reading,
             failure: None,
         }
@@ -73,14 +82,15 @@ impl Incoming {
             (None, Some(failure)) => return Err(failure),
             (None, None) => return Err(StoreError::Closed),
         };
-        let found = self.scanner.map(|scanner| scanner.finish().attachments).unwrap_or_default();
+        let found = self.scanner.map(Scanner::finish).unwrap_or_default();
         let attachment = |found: mail::attachment::Attachment| Attachment {
             name: found.name,
             media_type: found.media_type,
             size_octets: found.octets,
         };
-        let attachments = found.into_iter().map(attachment).collect();
-        Ok(Finished { body, header: self.header, attachments, is_changed: false })
+        let attachments = found.attachments.into_iter().map(attachment).collect();
+        let texts = found.texts;
+        Ok(Finished { body, header: self.header, attachments, texts, is_changed: false })
     }
 }
 
@@ -105,6 +115,7 @@ impl Conversation {
         self.facts.scan = None;
         self.facts.recipient_count = None;
         self.findings.clear();
+        self.forget_lists();
         self.server.metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
         answer
     }
@@ -112,7 +123,7 @@ impl Conversation {
     async fn judge(&mut self, transaction: Transaction, mut commit: Commit) -> Answer {
         let Transaction { trace, mut recipients, mut incoming } = transaction;
         let reading = incoming.reading.take();
-        let finished = match incoming.finish() {
+        let mut finished = match incoming.finish() {
             Ok(finished) => finished,
             Err(error) => return Answer::Refuse(self.not_stored(&error)),
         };
@@ -125,6 +136,9 @@ impl Conversation {
                 if let Some(refusal) = refuses_header(limits, header.received_count(), octets) {
                     return Answer::Refuse(refusal);
                 }
+                let texts = std::mem::take(&mut finished.texts);
+                self.forget_waiting();
+                self.read_links(&header, texts).await;
             }
             Err(error) => return Answer::Refuse(self.bad_header(&error)),
         }
@@ -143,7 +157,7 @@ impl Conversation {
         };
         let Filtered { finished, scan, findings, added, discarded_by, quarantine, head, removed } =
             filtered;
-        let Finished { body, header, attachments, is_changed: _ } = finished;
+        let Finished { body, header, attachments, is_changed: _, texts: _ } = finished;
         self.findings = findings;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let header = match header.header() {
@@ -151,6 +165,9 @@ impl Conversation {
             Err(error) => return Answer::Refuse(self.bad_header(&error)),
         };
         self.facts.scan = scan;
+        if self.has_virus() {
+            self.remember_sender(crate::lists::Outcome::Virus);
+        }
         let octets = header.as_bytes().len() as u64;
         self.facts.recipient_count = u32::try_from(recipients.len()).ok();
         self.facts.ownership = self.header_ownership(&header);
@@ -172,6 +189,9 @@ impl Conversation {
             .unzip();
         self.facts.recipient = None;
         self.clear_flow();
+        if let Some(judged) = judged.iter().find(|j| j.decision.settings.tarpit.is_some()) {
+            self.tarpit(&judged.decision.settings).await;
+        }
         for (judged, refusal) in judged.iter().zip(&refusals) {
             if let Some(refusal) = refusal {
                 self.note_refusal(&judged.decision, refusal, Some(&judged.recipient));
@@ -181,8 +201,8 @@ impl Conversation {
             return Answer::Refuse(refusal);
         }
         let sent = usage(refusals.iter().filter(|refusal| refusal.is_none()).count(), &body);
-        let taken = match self.charge(sent) {
-            Ok(taken) => taken,
+        let charged = match self.charge(sent) {
+            Ok(charged) => charged,
             Err(refusal) => return Answer::Refuse(refusal),
         };
         let mut fates = self.fates(&judged);
@@ -219,31 +239,43 @@ impl Conversation {
         let now = Timestamp::now();
         // The counters are asked for first, so they are kept with the message or before it.
         let guard = &self.server.guard;
-        let (kept, accepted) = tokio::join!(guard.keep(&taken, now), intake.accept(&self.server));
+        let (kept, accepted) = tokio::join!(guard.keep(&charged, now), intake.accept(&self.server));
         if let Err(error) = kept {
             tracing::error!(%error, "a quota's counters were not kept");
         }
-        match &accepted {
-            Ok(Taken { id: _ }) => {
-                self.server.warn_soon(&snapshot, trace, self.own_account(), taken.warnings);
-            }
-            Err(_) => guard.give_back(&taken),
-        }
         match accepted {
-            Ok(Taken { id }) if self.site.is_lmtp() => Answer::PerRecipient(
-                // Filters may have added or removed some; the client hears of those it named.
-                promised
-                    .iter()
-                    .map(|address| {
-                        let at = judged.iter().position(|j| j.recipient.address == *address);
-                        let refusal = at.and_then(|at| refusals.get(at).cloned().flatten());
-                        refusal.map_or_else(|| Ok(id.clone()), Err)
-                    })
-                    .collect(),
-            ),
-            Ok(Taken { id }) => Answer::Accepted(id),
-            Err(error) => Answer::Refuse(self.not_stored(&error)),
+            Ok(taken) => {
+                self.server.warn_soon(&snapshot, trace, self.own_account(), charged.warnings);
+                if !self.has_virus() {
+                    self.remember_sender(crate::lists::Outcome::Accepted);
+                }
+                self.taken(taken, &promised, &judged, &refusals)
+            }
+            Err(error) => {
+                guard.give_back(&charged);
+                Answer::Refuse(self.not_stored(&error))
+            }
         }
+    }
+
+    /// Says that the message was taken; LMTP hears of each recipient.
+    fn taken(
+        &self,
+        Taken { id }: Taken,
+        promised: &[Address],
+        judged: &[Judged],
+        refusals: &[Option<Refusal>],
+    ) -> Answer {
+        if !self.site.is_lmtp() {
+            return Answer::Accepted(id);
+        }
+        // Filters may have added or removed some; the client hears of those it named.
+        let each = |address: &Address| {
+            let at = judged.iter().position(|j| j.recipient.address == *address);
+            let refusal = at.and_then(|at| refusals.get(at).cloned().flatten());
+            refusal.map_or_else(|| Ok(id.clone()), Err)
+        };
+        Answer::PerRecipient(promised.iter().map(each).collect())
     }
 
     /// The reply that refuses the whole message. SMTP has one reply for all recipients: it
@@ -279,7 +311,10 @@ impl Conversation {
                 // The others are taken, and there is no reply for one alone: the
                 // sender is told by a notice.
                 Outcome::Reject(response) | Outcome::Defer(response) => {
-                    fate.way.refused = Some(RefusedLate::from(&**response));
+                    let mut response = (**response).clone();
+                    let lists = self.facts.lists.as_ref();
+                    response.text = rules::ListFacts::worded(lists, &response.text);
+                    fate.way.refused = Some(RefusedLate::from(&response));
                 }
                 Outcome::Discard => fate.discard(),
                 Outcome::Quarantine(reason) => fate.quarantine(reason),

@@ -217,8 +217,7 @@ impl Conversation {
             self.change_envelope(by, change, envelope, recipients, &mut filtered.added);
         }
         if message.is_changed() {
-            let asks = self.snapshot.asks_for_attachments;
-            let mut again = Incoming::new(&self.server.store, asks, None);
+            let mut again = Incoming::new(&self.server.store, &self.snapshot, None);
             again.take(&message.head());
             for piece in message.body().chunks(store::BODY_IN_MEMORY_MAX_OCTETS) {
                 again.take(piece);
@@ -329,6 +328,7 @@ impl Conversation {
             tls: self.facts.tls.clone(),
             sender: self.authenticity_evidence(),
             reply: refusal.reply.summary(),
+            lists: super::listings(&self.facts),
             rule: Some(by_milter(by)),
             revision: self.snapshot.revision,
             filters: self.findings.clone(),

@@ -2,7 +2,7 @@
 
 use accounts::Resolution;
 use mail::{Address, Recipient, ReversePath, Timestamp};
-use rules::{AccountKind, RecipientFacts, Stage};
+use rules::{AccountKind, Decision, RecipientFacts, Stage};
 use signing::Srs;
 use smtp::{Refusal, Reply};
 
@@ -26,11 +26,12 @@ impl Conversation {
         }
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
         let facts = recipient_facts(&recipient.address, &resolution);
-        self.facts.recipient = Some(facts.clone());
+        self.wait_for_lists().await;
+        self.forget_waiting();
         let taken = self.transaction.as_ref().map_or(0, |t| t.recipients.len());
         self.flow_at_rcpt(&recipient.address, u32::try_from(taken).unwrap_or(u32::MAX));
-        let decision = self.snapshot.policy.decide(&self.facts, Stage::Rcpt);
-        self.facts.recipient = None;
+        let decision = self.decide_recipient(&facts);
+        self.tarpit(&decision.settings).await;
         if let Some(refusal) = self.refusal(&decision) {
             self.note_refusal(&decision, &refusal, Some(recipient));
             return Err(refusal);
@@ -50,6 +51,13 @@ impl Conversation {
         {
             self.note_refusal(&decision, &refusal, Some(recipient));
             return Err(refusal);
+        }
+        if self.greylist(recipient, &facts).await {
+            let decision = self.decide_recipient(&facts);
+            if let Some(refusal) = self.refusal(&decision) {
+                self.note_refusal(&decision, &refusal, Some(recipient));
+                return Err(refusal);
+            }
         }
         Ok(facts)
     }
@@ -84,6 +92,13 @@ impl Conversation {
             return Err(refusal);
         }
         Ok(facts)
+    }
+
+    fn decide_recipient(&mut self, facts: &RecipientFacts) -> Decision {
+        self.facts.recipient = Some(facts.clone());
+        let decision = self.snapshot.policy.decide(&self.facts, Stage::Rcpt);
+        self.facts.recipient = None;
+        decision
     }
 
     /// Refuses on submission what a look at the partner has lately shown to be

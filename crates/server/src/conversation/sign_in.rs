@@ -149,6 +149,9 @@ impl Conversation {
                 }
                 Step::Failed(failure) => {
                     Metrics::count(&self.server.metrics.sign_ins, failure.word());
+                    if failure.counts() {
+                        self.remember_sender(crate::lists::Outcome::AuthFailure);
+                    }
                     if failure.counts() && !self.is_known(&user) {
                         self.count_incident(flow::Incident::AuthFailure);
                     }
