@@ -171,7 +171,7 @@ fn each_limit_has_its_reply_and_the_most_specific_one_wins() {
 const QUOTA: &str = "
 quota sending {
     messages 5 per hour
-    recipients 8 per day
+    recipients 20 per day
     octets 100KB per day
     except accounts chief@clinic.example
     warn-at 60
