@@ -229,15 +229,22 @@ impl Table {
         }
         let key = entry.key().into_boxed_str();
         let place = self.domains.entry(entry.address().domain().clone()).or_default();
+        // Looking through all entries for each new one would take the square of their number.
+        let is_pattern = key.contains('*');
         place.entries.insert(key, Slot::of(entry));
-        place.find_patterns();
+        if is_pattern {
+            place.find_patterns();
+        }
     }
 
     pub fn remove(&mut self, address: &Address) {
         self.forget_certificates(address);
         if let Some(place) = self.domains.get_mut(address.domain()) {
-            place.entries.remove(key_of(address).as_str());
-            place.find_patterns();
+            let key = key_of(address);
+            place.entries.remove(key.as_str());
+            if key.contains('*') {
+                place.find_patterns();
+            }
         }
         self.tidy();
     }
