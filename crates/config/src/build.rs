@@ -115,6 +115,7 @@ impl Builder<'_> {
         let delivery = self.delivery(top, &basics);
         let queue = self.queue(top);
         let (signing, srs) = (self.signing(top), self.srs(top));
+        let (arc_sealing, dmarc_reports) = (self.arc_sealing(top), self.dmarc_reports(top));
         let control = small::control(top, &basics);
         let (dns, hosts, mx) = (small::dns(top), self.hosts(top), self.mx(top));
         let timeouts = small::timeouts(top);
@@ -179,6 +180,8 @@ impl Builder<'_> {
             uribl,
             greylisting,
             reputation,
+            arc_sealing,
+            dmarc_reports,
             evidence: evidence?,
             sender_authentication: authentication?.0,
             log: log?,

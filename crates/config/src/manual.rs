@@ -7,10 +7,10 @@ use rules::fact::Kind as FactKind;
 
 use crate::code::Code;
 use crate::schema::{
-    Absent, Argument, BANS, CERTIFICATE, CODES, CONDITIONS, CREDENTIALS, Context, Count, DELIVERY,
-    DNS, DNSBL, DOMAIN, Directive, EVIDENCE, FLOW, FORCE_ENCRYPT, GREYLISTING, HOSTS, LIMITS,
-    LISTENER, LOG, MX, QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULE, SIGNING, SIZE_LIMITS, SRS,
-    TABLE, TIMEOUTS, TOP, URIBL,
+    ARC_SEALING, Absent, Argument, BANS, CERTIFICATE, CODES, CONDITIONS, CREDENTIALS, Context,
+    Count, DELIVERY, DMARC_REPORTS, DNS, DNSBL, DOMAIN, Directive, EVIDENCE, FLOW, FORCE_ENCRYPT,
+    GREYLISTING, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULE,
+    SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, TOP, URIBL,
 };
 use crate::value::Kind;
 
@@ -56,7 +56,7 @@ pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let _ = writeln!(page, "## Outside all blocks\n");
     directives(&mut page, &TOP);
-    let blocks: [(&str, &'static Context); 27] = [
+    let blocks: [(&str, &'static Context); 29] = [
         ("dns", &DNS),
         ("hosts", &HOSTS),
         ("mx", &MX),
@@ -82,6 +82,8 @@ pub fn manual_markdown() -> String {
         ("uribl NAME", &URIBL),
         ("greylisting", &GREYLISTING),
         ("reputation", &REPUTATION),
+        ("arc-sealing", &ARC_SEALING),
+        ("dmarc-reports", &DMARC_REPORTS),
         ("evidence", &EVIDENCE),
         ("log", &LOG),
     ];

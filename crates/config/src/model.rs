@@ -34,7 +34,7 @@ pub use filters::{MilterEntry, ScannerEntry, Scanning};
 pub use flow::{Bans, Flow, Quota, SizeLimits};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
 pub use sign_in::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
-pub use signing::{Signing, Srs};
+pub use signing::{ArcSealing, DmarcReports, Signing, Srs};
 pub use target::{Host, LmtpTarget, Route, Target};
 
 /// A configuration without errors.
@@ -90,6 +90,10 @@ pub struct Config {
     pub rate_classes: Vec<RateClass>,
     /// Which mail of ours is signed.
     pub signing: Signing,
+    /// For whom mail that passes is sealed; `None` switches it off.
+    pub arc_sealing: Option<ArcSealing>,
+    /// What is done with aggregate reports.
+    pub dmarc_reports: DmarcReports,
     /// How senders are rewritten; `None` switches it off.
     pub srs: Option<Srs>,
     /// The milters, in order.

@@ -24,7 +24,7 @@ pub use lists::{CODES, DNSBL, GREYLISTING, REPUTATION, URIBL};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};
 pub use sending::{DELIVERY, QUEUE, RATE_CLASS};
 pub use sign_in::{SIGN_IN, TOKENS};
-pub use signing::{SIGNING, SRS};
+pub use signing::{ARC_SEALING, DMARC_REPORTS, SIGNING, SRS};
 pub use top::{CERTIFICATE, CREDENTIALS, DNS, DOMAIN, EVIDENCE, HOSTS, LOG, MX, TOP};
 
 use crate::value::Kind;

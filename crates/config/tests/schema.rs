@@ -3,9 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use config::schema::{
-    BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DNSBL, DOMAIN, EVIDENCE, FLOW,
-    GREYLISTING, LIMITS, LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, REPUTATION, SCANNER,
-    SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
+    ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DMARC_REPORTS, DNS, DNSBL,
+    DOMAIN, EVIDENCE, FLOW, GREYLISTING, LIMITS, LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS,
+    REPUTATION, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
 };
 use config::{Config, parse};
 
@@ -43,6 +43,8 @@ static PLACES: &[Place] = &[
     place(&EVIDENCE, "evidence {", &[]),
     place(&LOG, "log {", &[]),
     place(&SIGNING, "signing {", &[]),
+    place(&ARC_SEALING, "arc-sealing {", &["for x.example", "domain y.example"]),
+    place(&DMARC_REPORTS, "dmarc-reports {", &[]),
     place(&SRS, "srs {", &["domain x.example"]),
     place(&MILTER, "milter more {", &["at 127.0.0.1:1"]),
     place(&SCANNER, "scanner more {", &["type spamd", "at 127.0.0.1:1"]),

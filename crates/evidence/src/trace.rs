@@ -244,7 +244,7 @@ impl Page {
             self.line("out", &format!("{}{ip}   {}", clean(&tried.host), clean(&tried.why)));
         }
         if !attempted.signed.is_empty() {
-            self.line("out", &format!("DKIM signed: {}", clean(&attempted.signed.join(", "))));
+            self.line("out", &format!("signed: {}", clean(&attempted.signed.join(", "))));
         }
         self.host(attempted);
         if let Some(verdict) = &attempted.tls {

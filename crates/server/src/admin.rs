@@ -318,6 +318,7 @@ fn makes_folder(request: &Request) -> bool {
         Request::Status
         | Request::Reload
         | Request::Dns(_)
+        | Request::Dmarc(_)
         | Request::Queue(_)
         | Request::Quarantine(_)
         | Request::Ban(_)

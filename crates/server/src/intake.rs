@@ -240,6 +240,7 @@ impl Intake<'_> {
     pub async fn accept(mut self, server: &Arc<Server>) -> Result<Taken, StoreError> {
         let head = self.head();
         let mut fates = open_groups(std::mem::take(&mut self.fates), server);
+        self.take_reports(server, &mut fates).await;
         let srs = server.signatory.srs(self.snapshot);
         for fate in &mut fates {
             if let Some(srs) = &srs {
@@ -319,6 +320,26 @@ impl Intake<'_> {
         let accepted = synced.into_inner();
         server.dispatcher.take(server, accepted, entries, &record, self.received, &self.body);
         Ok(Taken { id: self.trace.to_string() })
+    }
+
+    /// Reads what comes for the address for reports. Where that has no mailbox, a report ends
+    /// here, and anything else goes to the postmaster.
+    async fn take_reports(&self, server: &Server, fates: &mut [Fate]) {
+        let Some(address) = &self.snapshot.config.dmarc_reports.receive_at else { return };
+        let is_for_it = |fate: &&mut Fate| {
+            fate.recipient.address == address.value && matches!(fate.course, Course::Deliver)
+        };
+        let Some(fate) = fates.iter_mut().find(is_for_it) else { return };
+        let was_report = server.reports.take(server, &self.body, self.received).await;
+        let has_mailbox = !matches!(
+            server.accounts.directory().resolve(address),
+            accounts::Resolution::NoSuchUser | accounts::Resolution::NotOurs
+        );
+        match (was_report, has_mailbox) {
+            (_, true) => {}
+            (true, false) => fate.discard(),
+            (false, false) => fate.redirect(self.snapshot.config.postmaster.value.clone(), server),
+        }
     }
 
     /// The fields that go before the message: how it came, and what a submission lacks.

@@ -22,6 +22,7 @@ mod partners;
 mod people;
 mod proxy;
 mod rates;
+mod reports;
 mod revision;
 mod server;
 mod serving;

@@ -75,6 +75,8 @@ pub struct Server {
     pub guard: Guard,
     /// Hands out deliveries.
     pub dispatcher: Dispatcher,
+    /// Reads reports about our domains.
+    pub reports: crate::reports::Reports,
     /// Signs what leaves.
     pub signatory: Signatory,
     /// When it started.
@@ -141,6 +143,7 @@ impl Server {
         let server = Arc::new(Self {
             signatory,
             guard,
+            reports: crate::reports::Reports::default(),
             accounts,
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),

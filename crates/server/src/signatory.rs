@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use mail::header::Header;
 use mail::{Domain, Timestamp};
 use rules::Facts;
+use signing::arc;
 use signing::dkim::{self, Signer};
 use signing::{BodyHasher, Key, KeyRing, KeyRow, Srs};
 use store::{DkimKeyRow, Store};
@@ -27,10 +28,19 @@ pub struct Signatory {
     srs_key: Vec<u8>,
 }
 
-/// What signs one message.
+/// What vouches for one message.
 pub struct Mandate {
     domain: Domain,
     keys: Vec<(KeyRow, Arc<Key>)>,
+    kind: Kind,
+}
+
+/// How it vouches.
+enum Kind {
+    /// As the author's own domain.
+    Sign,
+    /// As one through whose hands it passes, with the results under this name.
+    Seal { authserv_id: String },
 }
 
 /// Signatures, and who made them.
@@ -93,10 +103,34 @@ impl Signatory {
             tracing::debug!(domain = %entry.domain, "is to be signed, but no key of it is in use");
             return None;
         }
-        Some(Mandate { domain: entry.domain.clone(), keys })
+        Some(Mandate { domain: entry.domain.clone(), keys, kind: Kind::Sign })
     }
 
-    /// Signs: `body` hands the octets after the header to the hasher, once, on a thread that
+    /// The key that seals mail that passes to `partner`; an RSA key if there is one, which is
+    /// all that RFC 8617 knows.
+    pub fn seal_mandate(
+        &self,
+        snapshot: &Snapshot,
+        partner: &Domain,
+        now: Timestamp,
+    ) -> Option<Mandate> {
+        let sealing = snapshot.config.arc_sealing.as_ref()?;
+        if !sealing.partners.contains(partner) {
+            return None;
+        }
+        let domain = sealing.domain.value.clone();
+        let ring = Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner));
+        let key = ring.signing(&domain, &[], now).min_by_key(|(row, _)| row.algorithm);
+        let Some((row, key)) = key else {
+            tracing::warn!(%domain, "is to seal, but no key of it is in use");
+            return None;
+        };
+        let keys = vec![(row.clone(), Arc::clone(key))];
+        let authserv_id = snapshot.config.authserv_id.as_str().to_owned();
+        Some(Mandate { domain, keys, kind: Kind::Seal { authserv_id } })
+    }
+
+    /// Signs or seals: `body` hands the octets after the header to the hasher, once, on a thread that
     /// may block.
     ///
     /// # Errors
@@ -118,8 +152,14 @@ impl Signatory {
             let mut made = Signatures::default();
             for (row, key) in &mandate.keys {
                 let signer = Signer { domain: &mandate.domain, selector: &row.selector, key };
-                made.fields.push_str(&dkim::sign(&header, hash, signer, now)?);
-                made.by.push(format!("{}/{}", mandate.domain, row.selector));
+                let (fields, what) = match &mandate.kind {
+                    Kind::Sign => (dkim::sign(&header, hash, signer, now)?, ""),
+                    Kind::Seal { authserv_id } => {
+                        (arc::seal(&header, hash, authserv_id, signer, now)?, " (ARC)")
+                    }
+                };
+                made.fields.push_str(&fields);
+                made.by.push(format!("{}/{}{what}", mandate.domain, row.selector));
             }
             anyhow::Ok(made)
         });

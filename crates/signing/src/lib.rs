@@ -9,6 +9,7 @@
 //! A body is read once, piece by piece, however many keys sign it. Deliberately absent:
 //! clocks, disks, DNS, and whether a message is ours; verifying is another crate's subject.
 
+pub mod arc;
 mod author;
 mod canonical;
 pub mod dkim;

@@ -11,7 +11,8 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY, DMARC_REPORTS];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -188,6 +189,21 @@ CREATE TABLE memory (
     PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
 CREATE INDEX memory_until ON memory (kind, until);
+";
+
+/// Aggregate reports about our domains.
+const DMARC_REPORTS: &str = "
+CREATE TABLE dmarc_report (
+    n INTEGER PRIMARY KEY,
+    received INTEGER NOT NULL,
+    domain TEXT NOT NULL,
+    organisation TEXT NOT NULL,
+    id TEXT NOT NULL,
+    begin INTEGER NOT NULL,
+    row BLOB NOT NULL
+);
+CREATE UNIQUE INDEX dmarc_report_id ON dmarc_report (domain, organisation, id);
+CREATE INDEX dmarc_report_begin ON dmarc_report (begin);
 ";
 
 /// Brings the database at `path` to the newest of `migrations`, each step in

@@ -1,4 +1,4 @@
-//! `signing { }` and `srs { }`.
+//! `signing { }`, `srs { }`, `arc-sealing { }` and `dmarc-reports { }`.
 
 use mail::Domain;
 use signing::{Entry, Table, Who};
@@ -7,7 +7,7 @@ use super::Builder;
 use crate::check::{Checked, Section};
 use crate::code::Code;
 use crate::located::Located;
-use crate::model::{Signing, Srs};
+use crate::model::{ArcSealing, DmarcReports, Signing, Srs};
 use crate::schema::SIGNING;
 
 impl Builder<'_> {
@@ -31,6 +31,16 @@ impl Builder<'_> {
         }
         self.unique("signing entry", named);
         Some(Signing { table: Table::new(entries), publish_first: section.value("publish-first")? })
+    }
+
+    pub(super) fn arc_sealing(&mut self, top: &Section<'_>) -> Option<ArcSealing> {
+        let section = top.section("arc-sealing")?;
+        Some(ArcSealing { partners: section.list("for")?, domain: section.value("domain")? })
+    }
+
+    pub(super) fn dmarc_reports(&mut self, top: &Section<'_>) -> DmarcReports {
+        let Some(section) = top.section("dmarc-reports") else { return DmarcReports::default() };
+        DmarcReports { receive_at: section.value("receive-at") }
     }
 
     pub(super) fn srs(&mut self, top: &Section<'_>) -> Option<Srs> {

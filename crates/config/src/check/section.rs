@@ -176,8 +176,9 @@ impl<T: FromValue> FromValue for Option<T> {
 mod tests {
     use super::*;
     use crate::schema::{
-        BANS, CERTIFICATE, CREDENTIALS, DELIVERY, DNS, DOMAIN, EVIDENCE, FLOW, LIMITS, LISTENER,
-        LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, SCANNER, SCANNING, SIGNING, SIZE_LIMITS, SRS,
+        ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, DELIVERY, DMARC_REPORTS, DNS, DOMAIN, EVIDENCE,
+        FLOW, LIMITS, LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, SCANNER, SCANNING, SIGNING,
+        SIZE_LIMITS, SRS,
         TIMEOUTS, TOP,
     };
 
@@ -201,6 +202,8 @@ mod tests {
             &RATE_CLASS,
             &SIGNING,
             &SRS,
+            &ARC_SEALING,
+            &DMARC_REPORTS,
             &EVIDENCE,
             &LOG,
             &MILTER,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mail::Domain;
+use mail::{Address, Domain};
 
 use crate::located::Located;
 
@@ -13,6 +13,22 @@ pub struct Signing {
     pub table: signing::Table,
     /// How long a new key is published before it signs.
     pub publish_first: Located<Duration>,
+}
+
+/// `arc-sealing { }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArcSealing {
+    /// The recipients' domains that get sealed mail; never none.
+    pub partners: Located<Vec<Domain>>,
+    /// The domain that seals.
+    pub domain: Located<Domain>,
+}
+
+/// `dmarc-reports { }`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DmarcReports {
+    /// Where reports about our domains arrive.
+    pub receive_at: Option<Located<Address>>,
 }
 
 /// `srs { }`

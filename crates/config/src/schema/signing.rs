@@ -42,6 +42,45 @@ pub static SIGNING: Context = Context {
     ],
 };
 
+/// `arc-sealing { }`
+pub static ARC_SEALING: Context = Context {
+    name: "arc-sealing",
+    doc: "Seals mail that passes through this server to named partners (ARC, RFC 8617), so that they can believe what was found here where forwarding broke SPF or a signature. Mail that came with a broken chain, and mail about which nothing was found, goes on without a seal.",
+    entry: None,
+    ordered: false,
+    directives: &[
+        Directive::new(
+            "for",
+            &[values(&[many("domain", Kind::Domain)])],
+            Absent::Required,
+            "The recipients' domains that get sealed mail.",
+            "for partner.example",
+        ),
+        Directive::new(
+            "domain",
+            &[values(&[one("name", Kind::Domain)])],
+            Absent::Required,
+            "The domain that seals, with its DKIM key: an RSA key where it has one.",
+            "domain example.com",
+        ),
+    ],
+};
+
+/// `dmarc-reports { }`
+pub static DMARC_REPORTS: Context = Context {
+    name: "dmarc-reports",
+    doc: "Aggregate reports about who sends mail in the name of a domain (DMARC).",
+    entry: None,
+    ordered: false,
+    directives: &[Directive::new(
+        "receive-at",
+        &[values(&[one("address", Kind::Address)])],
+        Absent::Derived("reports are mail like any other"),
+        "Where reports about our domains arrive. Reports to this address are read and kept for `mailkeep dmarc`; where it has no mailbox, a message that is no report goes to the postmaster. `mailkeep dns` then names the address in the DMARC record.",
+        "receive-at dmarc@example.com",
+    )],
+};
+
 /// `srs { }`
 pub static SRS: Context = Context {
     name: "srs",

@@ -1,10 +1,10 @@
 //! Directives outside all blocks, and the small blocks.
 
 use super::{
-    Absent, BANS, Context, DELIVERY, DIRECTORY, DNSBL, Directive, FLOW, FORCE_ENCRYPT, GREYLISTING,
-    LIMITS, LISTENER, MILTER, QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING,
-    SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, URIBL, block, keyword, lines, many, one,
-    values,
+    ARC_SEALING, Absent, BANS, Context, DELIVERY, DIRECTORY, DMARC_REPORTS, DNSBL, Directive, FLOW,
+    FORCE_ENCRYPT, GREYLISTING, LIMITS, LISTENER, MILTER, QUEUE, QUOTA, RATE_CLASS, REPUTATION,
+    RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, URIBL, block,
+    keyword, lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -335,6 +335,20 @@ pub static TOP: Context = Context {
             Absent::Derived("nothing is remembered, and everyone's score is 50"),
             "Remembers what came of the mail of senders.",
             "reputation { half-life 7d }",
+        ),
+        Directive::new(
+            "arc-sealing",
+            &[block(&[], &ARC_SEALING)],
+            Absent::Derived("nothing is sealed"),
+            "Seals mail that passes through to named partners.",
+            "arc-sealing { for partner.example; domain example.com }",
+        ),
+        Directive::new(
+            "dmarc-reports",
+            &[block(&[], &DMARC_REPORTS)],
+            Absent::Derived("reports are mail like any other"),
+            "Aggregate reports about who sends mail in the name of a domain.",
+            "dmarc-reports { receive-at dmarc@example.com }",
         ),
         Directive::new(
             "evidence",

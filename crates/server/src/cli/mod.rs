@@ -97,6 +97,9 @@ enum Command {
     /// Keys that sign mail (DKIM): make, rotate, retire
     #[command(subcommand)]
     DkimKey(control::dkim_key::Request),
+    /// What others report about mail in the name of our domains (DMARC)
+    #[command(subcommand)]
+    Dmarc(control::dmarc::Request),
     /// The DNS records to publish for a domain; or forget what the resolver remembers
     Dns(control::dns::Request),
     /// One screen: is mail flowing?
@@ -149,6 +152,7 @@ pub fn run() -> ExitCode {
         Command::Ledger(request) => ask::run(&global, &Request::Ledger(request)),
         Command::DkimKey(request) => ask::run_dkim_key(&global, request),
         Command::Lists(request) => ask::run(&global, &Request::Lists(request)),
+        Command::Dmarc(request) => ask::run(&global, &Request::Dmarc(request)),
         Command::Dns(request) => ask::run(&global, &Request::Dns(request)),
         Command::Status => ask::run(&global, &Request::Status),
         Command::Reload => ask::run(&global, &Request::Reload),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use config::Config;
-use mail::{Domain, Timestamp};
+use mail::{Address, Domain, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use signing::{Key, Phase};
@@ -68,7 +68,16 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
         return Err(NotThere("There is no configuration that names this host".to_owned()).into());
     }
     records.extend(keys(admin, &domain).await?);
-    let policy = format!("v=DMARC1; p={}", request.dmarc);
+    let mut policy = format!("v=DMARC1; p={}", request.dmarc);
+    if let Some(address) = admin.with_config(|config| config.and_then(reports_to)) {
+        policy.push_str(&format!("; rua=mailto:{address}"));
+        let organisation = &domain;
+        let name = dmarc_reports::permission_name(&domain, organisation, address.domain());
+        records.extend(name.map(|name| {
+            let note = format!("DMARC: {} takes reports about {domain}", address.domain());
+            Record::txt(name, "v=DMARC1".to_owned(), note)
+        }));
+    }
     let note = match request.dmarc.as_str() {
         "none" => "DMARC: only watch; go on with --dmarc quarantine when all your mail passes",
         _ => "DMARC: what receivers shall do with mail that is not yours",
@@ -103,6 +112,11 @@ impl Record {
         json!({ "name": self.name, "type": self.kind, "value": self.value, "strings": strings,
             "zone": self.data(), "note": self.note })
     }
+}
+
+/// Where reports about our domains arrive.
+fn reports_to(config: &Config) -> Option<Address> {
+    config.dmarc_reports.receive_at.as_ref().map(|address| address.value.clone())
 }
 
 /// Where mail for the domain goes, and who may send for it; the same for the domain of

@@ -10,6 +10,7 @@ pub mod ban;
 pub mod columns;
 pub mod configuration;
 pub mod dkim_key;
+pub mod dmarc;
 pub mod dns;
 pub mod domains;
 mod ending;
@@ -55,6 +56,8 @@ pub enum Request {
     Reload,
     /// `dns …`.
     Dns(dns::Request),
+    /// `dmarc …`.
+    Dmarc(dmarc::Request),
     /// `dkim-key …`.
     DkimKey(dkim_key::Request),
     /// `domain …`.
@@ -93,6 +96,7 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::Status => status::answer(admin).await,
         Request::Reload => configuration::reload(admin).await,
         Request::Dns(request) => dns::answer(admin, request).await,
+        Request::Dmarc(request) => dmarc::answer(admin, request).await,
         Request::DkimKey(request) => dkim_key::answer(admin, request).await,
         Request::Domain(request) => domains::answer(admin, request).await,
         Request::Account(request) => accounts::answer(admin, request).await,

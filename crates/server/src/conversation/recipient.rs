@@ -19,6 +19,9 @@ impl Conversation {
         {
             return self.consider_returned(&srs, recipient);
         }
+        if self.is_for_reports(&recipient.address) {
+            return self.consider_our_own(recipient);
+        }
         let directory = self.server.accounts.directory();
         if directory.look_up(&recipient.address, Timestamp::now()).await.is_err() {
             let text = "The directory of accounts cannot be asked now, try again later";
@@ -79,6 +82,21 @@ impl Conversation {
         if let Err(error) = srs.reverse(&recipient.address, Timestamp::now()) {
             return Err(refuse(capitalised(&error.to_string())));
         }
+        self.consider_our_own(recipient)
+    }
+
+    /// Whether an address is the one for reports, and has no mailbox.
+    fn is_for_reports(&self, address: &Address) -> bool {
+        let reports = self.snapshot.config.dmarc_reports.receive_at.as_ref();
+        reports.is_some_and(|reports| reports.value == *address)
+            && matches!(
+                self.server.accounts.directory().resolve(address),
+                Resolution::NoSuchUser | Resolution::NotOurs
+            )
+    }
+
+    /// An address behind which there is this server itself.
+    fn consider_our_own(&mut self, recipient: &Recipient) -> Result<RecipientFacts, Refusal> {
         let facts = RecipientFacts {
             address: recipient.address.clone(),
             is_local: true,

@@ -83,7 +83,11 @@ async fn attempt(
     way: &Way,
     recipients: &[QueuedRecipient],
 ) -> Result<(Vec<queue::Outcome>, Vec<Tried>)> {
-    let Outgoing { content, signed } = outgoing(server, snapshot, work, way).await?;
+    // An entry has one destination.
+    let Some(to) = recipients.first().map(|queued| queued.recipient.address.domain()) else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let Outgoing { content, signed } = outgoing(server, snapshot, work, way, to).await?;
     let untried = queue::Outcome::NotTried { again_after: Duration::ZERO };
     let mut outcomes = vec![untried; recipients.len()];
     let mut tried = Vec::new();

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use bytes::Bytes;
 use delivery::{Content, Stored};
-use mail::Timestamp;
 use mail::header::Header;
+use mail::{Domain, Timestamp};
 use signing::BodyHasher;
 use store::{BlobId, BodyReader, Store};
 
 use super::{Source, Work};
 use crate::message::Way;
 use crate::server::Server;
-use crate::signatory::{Signatures, is_ours};
+use crate::signatory::{Mandate, Signatures, is_ours};
 use crate::snapshot::Snapshot;
 
 /// Bodies up to this size are held in memory while they are sent; larger ones are read
@@ -49,10 +49,15 @@ pub(super) async fn outgoing(
     snapshot: &Snapshot,
     work: &Work,
     way: &Way,
+    to: &Domain,
 ) -> Result<Outgoing> {
     let ours = &work.record.head;
-    let signs = !snapshot.config.signing.table.entries().is_empty()
-        && is_ours(snapshot, &work.record.facts);
+    let ours_to_sign = is_ours(snapshot, &work.record.facts);
+    let signs = if ours_to_sign {
+        !snapshot.config.signing.table.entries().is_empty()
+    } else {
+        seals_for(snapshot, to)
+    };
     let looks = signs || !way.changes.is_empty();
     let (first, stored) = first(&server.store, work, looks).await?;
     let (head, from) = if way.changes.is_empty() {
@@ -76,7 +81,15 @@ pub(super) async fn outgoing(
         } else {
             (head.to_vec(), from)
         };
-        signatures = sign(server, snapshot, work, whole, rest(body_from)).await;
+        let mandate = if ours_to_sign {
+            let header = Header::scan(&whole)?;
+            server.signatory.mandate(snapshot, &header, Timestamp::now())
+        } else {
+            server.signatory.seal_mandate(snapshot, to, Timestamp::now())
+        };
+        if let Some(mandate) = mandate {
+            signatures = vouch(server, work, mandate, whole, rest(body_from)).await;
+        }
     }
     let head = if signatures.fields.is_empty() { head } else { joined(&signatures.fields, &head) };
     let content = match rest(from) {
@@ -88,30 +101,26 @@ pub(super) async fn outgoing(
     Ok(Outgoing { content, signed: signatures.by })
 }
 
+/// Whether mail that passes to this domain is sealed.
+fn seals_for(snapshot: &Snapshot, to: &Domain) -> bool {
+    snapshot.config.arc_sealing.as_ref().is_some_and(|sealing| sealing.partners.contains(to))
+}
+
 /// The signatures of a message with this header. One that cannot be signed leaves without,
 /// and the log says so: nobody gains by its being late.
-async fn sign(
+async fn vouch(
     server: &Server,
-    snapshot: &Snapshot,
     work: &Work,
+    mandate: Mandate,
     head: Vec<u8>,
     body: Rest,
 ) -> Signatures {
-    let now = Timestamp::now();
-    let mandate = match Header::scan(&head) {
-        Ok(header) => server.signatory.mandate(snapshot, &header, now),
-        Err(error) => {
-            tracing::warn!(id = %work.trace, %error, "leaves without a signature");
-            return Signatures::default();
-        }
-    };
-    let Some(mandate) = mandate else { return Signatures::default() };
     let hash = move |hasher: &mut BodyHasher| body.hash(hasher);
-    match server.signatory.sign(mandate, head, hash, now).await {
+    match server.signatory.sign(mandate, head, hash, Timestamp::now()).await {
         Ok(signatures) => signatures,
         Err(error) => {
-            tracing::error!(id = %work.trace, error = format!("{error:#}"),
-                "leaves without a signature");
+            tracing::warn!(id = %work.trace, error = format!("{error:#}"),
+                "leaves without a signature or seal");
             Signatures::default()
         }
     }
