@@ -31,6 +31,8 @@ const PACKAGES: &[&str] = &[
     "iproute2",
     "rbldnsd",
     "postfix",
+    "ghostscript",
+    "libtiff-tools",
     "opendkim",
     "opendkim-tools",
     "clamav-daemon",

@@ -14,8 +14,8 @@ const ROWS: &[&[&str]] = &[
     &["mail"],
     &["smtp", "tls", "lab", "sender-auth", "lists"],
     &["rules", "store", "web-client", "ldap", "signing", "dmarc-reports"],
-    &["queue", "accounts", "evidence", "filters", "flow"],
-    &["delivery"],
+    &["queue", "accounts", "evidence", "filters", "flow", "fax"],
+    &["delivery", "pages"],
     &["config"],
     &["server"],
 ];
