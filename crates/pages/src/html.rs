@@ -264,7 +264,8 @@ impl Reader {
             return;
         }
         if self.breaks {
-            plain = plain.trim_start().to_owned();
+            let blanks = plain.len() - plain.trim_start().len();
+            plain.drain(..blanks);
         }
         let span = Span { text: plain, bold: self.bold > 0, breaks: self.breaks };
         self.breaks = false;

@@ -16,11 +16,11 @@ use crate::picture;
 pub fn page(file: &[u8], number: usize) -> Result<Vec<u8>, Trouble> {
     let broken = |why: String| Trouble::Broken { name: "fax".to_owned(), why };
     let (picture, stretch) = picture::tiff_page(file, number)?;
-    let picture = if stretch > 1.1 || stretch < 0.9 {
+    let picture = if (0.9..=1.1).contains(&stretch) {
+        picture
+    } else {
         let height = (picture.height() as f32 * stretch).round() as u32;
         resize(&picture, picture.width(), height.max(1), FilterType::Nearest)
-    } else {
-        picture
     };
     let mut png = Cursor::new(Vec::new());
     GrayImage::write_to(&picture, &mut png, ImageFormat::Png)
