@@ -182,6 +182,8 @@ impl Builder<'_> {
             reputation,
             arc_sealing,
             dmarc_reports,
+            holding: filters::holding(top)?,
+            quarantine: filters::quarantine(top)?,
             evidence: evidence?,
             sender_authentication: authentication?.0,
             log: log?,

@@ -30,7 +30,7 @@ pub use self::lists::{Dnsbl, Greylisting, List, ListSource, Reputation, Uribl};
 pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderAuthentication};
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use directory::LdapDirectory;
-pub use filters::{MilterEntry, ScannerEntry, Scanning};
+pub use filters::{Holding, MilterEntry, Quarantine, ScannerEntry, Scanning};
 pub use flow::{Bans, Flow, Quota, SizeLimits};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
 pub use sign_in::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
@@ -118,6 +118,10 @@ pub struct Config {
     pub greylisting: Option<Greylisting>,
     /// How senders are remembered; `None` for not at all.
     pub reputation: Option<Reputation>,
+    /// When the mail of an account is held.
+    pub holding: Holding,
+    /// Mail that was set aside.
+    pub quarantine: Quarantine,
     /// The record of every hop.
     pub evidence: Evidence,
     /// Who a message is from.

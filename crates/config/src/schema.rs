@@ -17,7 +17,7 @@ mod top;
 
 pub use authentication::{ARC, DKIM, DMARC, SENDER_AUTHENTICATION, SPF};
 pub use directory::DIRECTORY;
-pub use filters::{MILTER, SCANNER, SCANNING};
+pub use filters::{HOLDING, MILTER, QUARANTINE, SCANNER, SCANNING};
 pub use flow::{BANS, FLOW, QUOTA, SIZE_LIMITS};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use lists::{CODES, DNSBL, GREYLISTING, REPUTATION, URIBL};

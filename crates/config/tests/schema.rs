@@ -4,8 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use config::schema::{
     ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DMARC_REPORTS, DNS, DNSBL,
-    DOMAIN, EVIDENCE, FLOW, GREYLISTING, LIMITS, LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS,
-    REPUTATION, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
+    DOMAIN, EVIDENCE, FLOW, GREYLISTING, HOLDING, LIMITS, LISTENER, LOG, MILTER, QUARANTINE, QUEUE,
+    QUOTA, RATE_CLASS, REPUTATION, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS,
+    TOP, URIBL,
 };
 use config::{Config, parse};
 
@@ -49,6 +50,8 @@ static PLACES: &[Place] = &[
     place(&MILTER, "milter more {", &["at 127.0.0.1:1"]),
     place(&SCANNER, "scanner more {", &["type spamd", "at 127.0.0.1:1"]),
     place(&SCANNING, "scanning {", &[]),
+    place(&HOLDING, "holding {", &[]),
+    place(&QUARANTINE, "quarantine {", &[]),
     place(&RATE_CLASS, "rate-class slow {", &["messages 7"]),
     place(&FLOW, "flow {", &[]),
     place(&BANS, "bans {", &[]),

@@ -320,6 +320,7 @@ fn makes_folder(request: &Request) -> bool {
         | Request::Dns(_)
         | Request::Dmarc(_)
         | Request::Queue(_)
+        | Request::Hold(_)
         | Request::Quarantine(_)
         | Request::Ban(_)
         | Request::Quota(_)

@@ -31,7 +31,7 @@ fn compose(server: &Server, subject: &str, text: &str) -> Result<Accept> {
     let now = Timestamp::now();
     let trace = TraceId::generate(now.0);
     let postmaster = snapshot.config.postmaster.value.clone();
-    let hostname = &snapshot.config.hostname;
+    let hostname = &snapshot.config.hostname.value;
     let subject = mail::header::NewField::new("Subject", subject)?;
     let content = format!(
         "From: Mailkeep <{postmaster}>\r\nTo: {postmaster}\r\n{}Date: {}\r\n\
@@ -80,13 +80,19 @@ fn compose(server: &Server, subject: &str, text: &str) -> Result<Accept> {
         },
         authenticated: None,
         tls: None,
+        sender: None,
         decision: Decision {
             revision: snapshot.revision,
             rules: Vec::new(),
             verdict: "notice".to_owned(),
         },
-        recipients: vec![Promise { address: to.clone(), verdict: "deliver".to_owned(), rule: None }],
+        recipients: vec![Promise {
+            address: to.clone(),
+            verdict: "deliver".to_owned(),
+            rule: None,
+        }],
         filters: Vec::new(),
+        lists: Vec::new(),
     }));
     let keeps = server.keeps_evidence();
     let evidence = keeps.then(|| Entry::about(trace, now, accepted).to_evidence());

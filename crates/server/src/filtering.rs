@@ -220,6 +220,11 @@ impl Scanned {
     }
 }
 
+/// Whether a message counts against the account that sent it.
+pub fn is_bad(scan: &ScanFacts) -> bool {
+    !scan.viruses.is_empty() || scan.spam_action.is_some_and(|a| a >= SpamAction::AddHeader)
+}
+
 fn is_spam(spam: &scanner::Spam) -> bool {
     spam.action >= scanner::Action::AddHeader
 }

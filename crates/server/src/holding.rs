@@ -44,6 +44,12 @@ impl Holds {
         held.get(account).cloned()
     }
 
+    /// Notes that an account is held, here alone. True when it was not.
+    fn keep(&self, account: &str, reason: &str) -> bool {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.insert(account.to_owned(), reason.to_owned()).is_none()
+    }
+
     /// Lets an account go, here alone.
     pub fn forget(&self, account: &str) {
         self.held.write().unwrap_or_else(PoisonError::into_inner).remove(account);
@@ -95,8 +101,9 @@ impl Server {
         if let Some(limit) = *settings.first_time_recipients {
             let back = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
             let since = Timestamp(now.0.saturating_sub(back));
-            match self.store.note_contacts(account, recipients, now, since).await {
-                Ok(strangers) if strangers.into_inner() > u64::from(limit) => {
+            let noted = self.store.note_contacts(account, recipients, now, since).await;
+            match noted.map(store::Synced::into_inner) {
+                Ok(strangers) if strangers > u64::from(limit) => {
                     let reason = format!("more than {limit} recipients it never wrote to before");
                     return Some(self.hold(account, reason, now).await);
                 }
@@ -109,12 +116,8 @@ impl Server {
 
     /// Holds the mail of an account from now on, and tells the postmaster.
     async fn hold(self: &Arc<Self>, account: &str, reason: String, now: Timestamp) -> String {
-        let held =
-            HeldAccount { account: account.to_owned(), since: now, reason: reason.clone() };
-        let mut known = self.held.held.write().unwrap_or_else(PoisonError::into_inner);
-        let is_new = known.insert(account.to_owned(), reason.clone()).is_none();
-        drop(known);
-        if !is_new {
+        let held = HeldAccount { account: account.to_owned(), since: now, reason: reason.clone() };
+        if !self.held.keep(account, &reason) {
             return reason;
         }
         tracing::warn!(account, reason, "the mail of an account is held");

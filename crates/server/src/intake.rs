@@ -89,6 +89,8 @@ enum Course {
     Deliver,
     Discard,
     Quarantine(String),
+    /// Held because of the account that sent it, with the reason.
+    Hold(String),
 }
 
 impl Fate {
@@ -140,6 +142,13 @@ impl Fate {
         }
     }
 
+    /// Waits until an administrator has looked at the account that sent it.
+    pub fn hold(&mut self, reason: &str) {
+        if matches!(self.course, Course::Deliver) {
+            self.course = Course::Hold(reason.to_owned());
+        }
+    }
+
     /// Is held for a person to look at.
     pub fn quarantine(&mut self, reason: &str) {
         self.course = Course::Quarantine(reason.to_owned());
@@ -152,6 +161,7 @@ impl Fate {
             (Course::Deliver, false) => "relay",
             (Course::Discard, _) => "discard",
             (Course::Quarantine(_), _) => "quarantine",
+            (Course::Hold(_), _) => "hold",
         }
     }
 
@@ -206,7 +216,7 @@ fn open_groups(fates: Vec<Fate>, server: &Server) -> Vec<Fate> {
     let mut opened = Vec::with_capacity(fates.len());
     for fate in fates {
         let expansion = match fate.course {
-            Course::Deliver | Course::Quarantine(_) => {
+            Course::Deliver | Course::Quarantine(_) | Course::Hold(_) => {
                 server.accounts.directory().expand(&fate.recipient.address)
             }
             Course::Discard => None,
@@ -490,6 +500,7 @@ fn group(fates: Vec<Fate>) -> Groups {
             Course::Deliver => None,
             Course::Discard => continue,
             Course::Quarantine(reason) => Some(format!("{QUARANTINE}{reason}")),
+            Course::Hold(reason) => Some(reason.clone()),
         };
         let destination = fate.recipient.address.domain().to_string();
         let way = if fate.way.is_plain() {

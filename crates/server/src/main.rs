@@ -2,6 +2,7 @@
 
 mod activation;
 mod admin;
+mod alerts;
 mod certificates;
 mod cli;
 mod connection;
@@ -11,6 +12,7 @@ mod demo;
 mod dispatch;
 mod filtering;
 mod guard;
+mod holding;
 mod identity;
 mod intake;
 mod listener;

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use crate::activation::Inherited;
 use crate::dispatch::Dispatcher;
 use crate::guard::{self, Guard};
+use crate::holding::Holds;
 use crate::identity;
 use crate::listener::{self, Occupancy};
 use crate::metrics::Metrics;
@@ -44,6 +45,10 @@ const TARPITS_AT_A_TIME: usize = 256;
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How often failed sign-ins are written down.
 const SIGN_INS_EVERY: Duration = Duration::from_secs(1);
+/// How often mail that was set aside too long ago is looked for.
+const QUARANTINE_EVERY: Duration = Duration::from_secs(60);
+/// And the shortest time between.
+const QUARANTINE_AT_LEAST: Duration = Duration::from_secs(1);
 /// The name of the evidence key among the store's settings.
 const EVIDENCE_KEY: &str = "evidence-key";
 
@@ -79,6 +84,8 @@ pub struct Server {
     pub reports: crate::reports::Reports,
     /// Signs what leaves.
     pub signatory: Signatory,
+    /// Accounts whose outgoing mail waits.
+    pub held: Holds,
     /// When it started.
     pub started: Timestamp,
     /// Replies that a rule lets wait.
@@ -147,6 +154,7 @@ impl Server {
             accounts,
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),
+            held: Holds::open(&store).await?,
             started: now,
             tarpit: Semaphore::new(TARPITS_AT_A_TIME),
             notary,
@@ -381,6 +389,21 @@ impl Server {
                 tokio::time::sleep(SIGN_INS_EVERY).await;
                 let Some(server) = server.upgrade() else { return };
                 server.keep_sign_ins().await;
+            }
+        });
+        let server = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                let every = match server.upgrade() {
+                    Some(server) => server.snapshot().config.quarantine.keep.value,
+                    None => return,
+                };
+                let every = every.map_or(QUARANTINE_EVERY, |keep| keep / 2);
+                tokio::time::sleep(every.clamp(QUARANTINE_AT_LEAST, QUARANTINE_EVERY)).await;
+                let Some(server) = server.upgrade() else { return };
+                if let Err(error) = crate::control::quarantine::sweep(&server).await {
+                    tracing::error!(%error, "old mail in quarantine was not removed");
+                }
             }
         });
         let server = Arc::downgrade(self);

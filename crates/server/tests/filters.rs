@@ -296,3 +296,93 @@ fn a_milter_that_is_down_is_passed_over_or_its_mail_set_aside_by_choice() {
     let reply = greeted(&server).say("MAIL FROM:<ann@example.net>");
     assert_eq!(reply, "550 5.7.1 The message cannot be checked");
 }
+
+/// A client that has signed in as an account of ours.
+fn signed_in(server: &Server, account: &str) -> Client {
+    let mut client = server.connect("submission");
+    client.expect("EHLO client.example.net", "250");
+    client.starttls(&Terms::asking_for("mail.test"));
+    client.expect("EHLO client.example.net", "250");
+    assert!(client.sign_in(account, PASSWORD).starts_with("235"), "{}", server.log());
+    client
+}
+
+const ANA: &str = "ana@clinic.test";
+
+#[test]
+fn an_account_that_sends_viruses_is_held_and_its_administrator_is_told() {
+    let clamd = clamd();
+    let mut server = start(&format!(
+        "postmaster admin@inside.test\n\
+         scanner clam {{ type clamd; at {} }}\n\
+         holding {{ spam 2 }}",
+        clamd.at
+    ));
+    server.account(ANA, PASSWORD);
+    let send = |server: &Server, words: &str| {
+        let content = format!("From: {ANA}\nSubject: out\n\n{words}\n");
+        signed_in(server, ANA).message(ANA, &["bob@inside.test"], &content)
+    };
+    assert!(send(&server, "first").starts_with("250"));
+    server.wait_for_mail("bob@inside.test", 1);
+    assert!(send(&server, EICAR).starts_with("550"));
+    assert_eq!(server.ok(&["hold", "list"]).trim(), "No account is held.");
+    assert!(send(&server, EICAR).starts_with("550"));
+    let told = server.wait_for_mail("admin@inside.test", 1).remove(0);
+    assert!(told.contains("Subject: Mail of ana@clinic.test is held"), "{told}");
+    assert!(told.contains("mailkeep hold release ana@clinic.test"), "{told}");
+    server.terminate();
+    server.wait_until_gone();
+    server.restart();
+    assert!(send(&server, "second").starts_with("250"), "sign-in and sending go on");
+    assert!(server.ok(&["hold", "list"]).contains("2 messages with spam or a virus"));
+    assert!(server.ok(&["queue", "list", "--held"]).contains("account held: ana@clinic.test"));
+    assert_eq!(server.maildir("bob@inside.test").len(), 1);
+    assert!(server.ok(&["hold", "release", ANA]).contains("1 message on the way"));
+    assert!(server.wait_for_mail("bob@inside.test", 2).iter().any(|m| m.contains("second")));
+    assert!(send(&server, "third").starts_with("250"));
+    server.wait_for_mail("bob@inside.test", 3);
+    assert_eq!(server.maildir("admin@inside.test").len(), 1, "told once");
+    assert!(!server.run(&["hold", "release", ANA]).status.success());
+}
+
+#[test]
+fn a_burst_to_strangers_is_held_and_can_be_dropped() {
+    let server = start(
+        "postmaster admin@inside.test\n\
+         holding { first-time-recipients 2 }",
+    );
+    server.account(ANA, PASSWORD);
+    let send = |to: &[&str]| {
+        let content = format!("From: {ANA}\nSubject: out\n\nHello\n");
+        signed_in(&server, ANA).message(ANA, to, &content)
+    };
+    assert!(send(&["one@inside.test", "two@inside.test"]).starts_with("250"));
+    assert!(send(&["one@inside.test", "two@inside.test"]).starts_with("250"));
+    server.wait_for_mail("two@inside.test", 2);
+    assert!(send(&["three@inside.test"]).starts_with("250"), "it is taken and waits");
+    server.wait_for_mail("admin@inside.test", 1);
+    let list = server.ok(&["hold", "list"]);
+    assert!(list.contains("more than 2 recipients it never wrote to before"), "{list}");
+    assert!(server.ok(&["hold", "release", ANA, "--drop"]).contains("1 message removed"));
+    assert!(server.maildir("three@inside.test").is_empty());
+    server.ok(&["ledger", "check"]);
+}
+
+#[test]
+fn mail_set_aside_is_removed_when_its_time_is_over() {
+    let aside = [packet(b'q', b"odd words\0"), packet(b'c', b"")].concat();
+    let milter = Scripted::start(&[(b'E', Deed::Say(aside))]);
+    let more = format!("milter judge {{ at {} }}\nquarantine {{ keep 2s }}", milter.at());
+    let server = start(&more);
+    let reply = send(&server, "Hello");
+    let id = reply.rsplit(' ').next().expect("an id");
+    let shown = server.ok(&["quarantine", "show", id]);
+    assert!(shown.contains("filter   milter judge: passed; set aside: odd words"), "{shown}");
+    let gone = support::wait_for(|| {
+        server.ok(&["quarantine", "list"]).contains("Nothing is in quarantine").then_some(())
+    });
+    assert!(gone.is_some(), "{}", server.log());
+    assert!(server.ok(&["trace", id]).contains("quarantine is over"));
+    server.ok(&["ledger", "check"]);
+}

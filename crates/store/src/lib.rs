@@ -31,6 +31,7 @@ mod dmarc_report;
 mod error;
 mod evidence;
 mod flow;
+mod holding;
 mod ledger;
 mod lock;
 mod memory;
@@ -62,6 +63,7 @@ pub use dmarc_report::{DMARC_REPORTS_MAX, DmarcReportRow};
 pub use error::StoreError;
 pub use evidence::{Checkpoint, EVIDENCE_PAGE_MAX, EvidenceRow};
 pub use flow::{FLOW_PAGE_MAX, FlowKind, FlowRow};
+pub use holding::{CONTACTS_MAX, HeldAccount};
 pub use ledger::{IMBALANCES_MAX, Imbalance, Ledger};
 pub use memory::{FORGET_MAX, MemoryKind, Remembered};
 pub use model::{

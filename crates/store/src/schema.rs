@@ -12,7 +12,7 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
 pub(crate) const MIGRATIONS: &[&str] =
-    &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY, DMARC_REPORTS];
+    &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY, DMARC_REPORTS, HELD_ACCOUNTS];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -204,6 +204,25 @@ CREATE TABLE dmarc_report (
 );
 CREATE UNIQUE INDEX dmarc_report_id ON dmarc_report (domain, organisation, id);
 CREATE INDEX dmarc_report_begin ON dmarc_report (begin);
+";
+
+/// Accounts whose outgoing mail is held, and whom each account has written to.
+const HELD_ACCOUNTS: &str = "
+CREATE TABLE held_account (
+    account TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE contact (
+    account TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    PRIMARY KEY (account, recipient)
+) WITHOUT ROWID;
+CREATE INDEX contact_last ON contact (account, last);
+CREATE INDEX contact_first ON contact (account, first);
 ";
 
 /// Brings the database at `path` to the newest of `migrations`, each step in

@@ -12,8 +12,8 @@ use super::{Builder, name_of};
 use crate::check::{Checked, Section};
 use crate::code::Code;
 use crate::located::Located;
-use crate::model::{MilterEntry, ScannerEntry, Scanning};
-use crate::schema::SCANNING;
+use crate::model::{Holding, MilterEntry, Quarantine, ScannerEntry, Scanning};
+use crate::schema::{HOLDING, QUARANTINE, SCANNING};
 
 /// The longest body that a milter may put in place of another, in octets.
 const BODY_MAX_OCTETS: usize = 64 << 20;
@@ -145,4 +145,20 @@ pub(super) fn scanning(top: &Section<'_>) -> Option<Scanning> {
         courses: rules::built_in::Scanning { virus: course("virus")?, spam: course("spam")? },
         headers: section.value("headers")?,
     })
+}
+
+/// `holding { }`
+pub(super) fn holding(top: &Section<'_>) -> Option<Holding> {
+    let section = top.section_or_default("holding", &HOLDING);
+    Some(Holding {
+        spam: section.value("spam")?,
+        first_time_recipients: section.value("first-time-recipients")?,
+        window: section.value("window")?,
+    })
+}
+
+/// `quarantine { }`
+pub(super) fn quarantine(top: &Section<'_>) -> Option<Quarantine> {
+    let section = top.section_or_default("quarantine", &QUARANTINE);
+    Some(Quarantine { keep: section.value("keep")? })
 }

@@ -176,10 +176,9 @@ impl<T: FromValue> FromValue for Option<T> {
 mod tests {
     use super::*;
     use crate::schema::{
-        ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, DELIVERY, DMARC_REPORTS, DNS, DOMAIN, EVIDENCE,
-        FLOW, LIMITS, LISTENER, LOG, MILTER, QUEUE, QUOTA, RATE_CLASS, SCANNER, SCANNING, SIGNING,
-        SIZE_LIMITS, SRS,
-        TIMEOUTS, TOP,
+        ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, DELIVERY, DMARC_REPORTS, DNS, DOMAIN,
+        EVIDENCE, FLOW, HOLDING, LIMITS, LISTENER, LOG, MILTER, QUARANTINE, QUEUE, QUOTA,
+        RATE_CLASS, SCANNER, SCANNING, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP,
     };
 
     #[test]
@@ -209,6 +208,8 @@ mod tests {
             &MILTER,
             &SCANNER,
             &SCANNING,
+            &HOLDING,
+            &QUARANTINE,
         ];
         for directive in contexts.iter().flat_map(|context| context.directives) {
             if let Absent::Value(text) = directive.absent {

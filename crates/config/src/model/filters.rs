@@ -1,5 +1,7 @@
 //! Milters and scanners.
 
+use std::time::Duration;
+
 use filters::milter::Milter;
 use filters::scanner::Scanner;
 
@@ -38,4 +40,22 @@ pub struct Scanning {
     pub courses: rules::built_in::Scanning,
     /// Whether the scanners' findings are written into the header.
     pub headers: Located<bool>,
+}
+
+/// `holding { }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Holding {
+    /// Messages with spam or a virus; `None` for never.
+    pub spam: Located<Option<u32>>,
+    /// Recipients written to for the first time; `None` for never.
+    pub first_time_recipients: Located<Option<u32>>,
+    /// The time in which they are counted.
+    pub window: Located<Duration>,
+}
+
+/// `quarantine { }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quarantine {
+    /// How long mail is kept there; `None` for ever.
+    pub keep: Located<Option<Duration>>,
 }

@@ -164,6 +164,52 @@ pub static SCANNER: Context = Context {
     ],
 };
 
+/// `holding { }`
+pub static HOLDING: Context = Context {
+    name: "holding",
+    doc: "When the outgoing mail of an account that signed in is held: it is taken and waits, the account can still sign in, and the postmaster is told by mail. `mailkeep hold release` lets it go.",
+    entry: None,
+    ordered: false,
+    directives: &[
+        Directive::new(
+            "spam",
+            &[values(&[one("messages", Kind::Number(Bounds::new(1, 10_000).or_off()))])],
+            Absent::Value("5"),
+            "After so many messages with spam or a virus within the window.",
+            "spam 2",
+        ),
+        Directive::new(
+            "first-time-recipients",
+            &[values(&[one("recipients", Kind::Number(Bounds::new(1, 9_999).or_off()))])],
+            Absent::Value("off"),
+            "After more than so many recipients within the window that the account has never written to before.",
+            "first-time-recipients 100",
+        ),
+        Directive::new(
+            "window",
+            &[values(&[one("time", Kind::Time(Bounds::seconds(1, 30 * 24 * HOUR)))])],
+            Absent::Value("1h"),
+            "The time in which messages and recipients are counted.",
+            "window 10m",
+        ),
+    ],
+};
+
+/// `quarantine { }`
+pub static QUARANTINE: Context = Context {
+    name: "quarantine",
+    doc: "Mail that was set aside.",
+    entry: None,
+    ordered: false,
+    directives: &[Directive::new(
+        "keep",
+        &[values(&[one("time", Kind::Time(Bounds::seconds(1, 3_650 * 24 * HOUR).or_off()))])],
+        Absent::Value("30d"),
+        "After this it is removed without telling its sender; `off` keeps it until somebody looks.",
+        "keep 14d",
+    )],
+};
+
 const COURSES: &[(&str, &str)] = &[
     ("reject", "it is refused"),
     ("quarantine", "it is taken and set aside"),

@@ -2,9 +2,9 @@
 
 use super::{
     ARC_SEALING, Absent, BANS, Context, DELIVERY, DIRECTORY, DMARC_REPORTS, DNSBL, Directive, FLOW,
-    FORCE_ENCRYPT, GREYLISTING, LIMITS, LISTENER, MILTER, QUEUE, QUOTA, RATE_CLASS, REPUTATION,
-    RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, URIBL, block,
-    keyword, lines, many, one, values,
+    FORCE_ENCRYPT, GREYLISTING, HOLDING, LIMITS, LISTENER, MILTER, QUARANTINE, QUEUE, QUOTA,
+    RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TABLE,
+    TIMEOUTS, URIBL, block, keyword, lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -349,6 +349,20 @@ pub static TOP: Context = Context {
             Absent::Derived("reports are mail like any other"),
             "Aggregate reports about who sends mail in the name of a domain.",
             "dmarc-reports { receive-at dmarc@example.com }",
+        ),
+        Directive::new(
+            "holding",
+            &[block(&[], &HOLDING)],
+            Absent::Derived("its defaults"),
+            "When the outgoing mail of an account is held.",
+            "holding { first-time-recipients 100 }",
+        ),
+        Directive::new(
+            "quarantine",
+            &[block(&[], &QUARANTINE)],
+            Absent::Derived("its defaults"),
+            "How long mail that was set aside is kept.",
+            "quarantine { keep 14d }",
         ),
         Directive::new(
             "evidence",

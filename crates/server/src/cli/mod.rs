@@ -62,6 +62,9 @@ enum Command {
     /// See and steer what is waiting
     #[command(subcommand)]
     Queue(control::queue::Request),
+    /// Accounts whose outgoing mail is held because they send spam
+    #[command(subcommand)]
+    Hold(control::hold::Request),
     /// Messages held by a rule
     #[command(subcommand)]
     Quarantine(control::quarantine::Request),
@@ -143,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Proof(options) => evidence::run_proof(&global, &options),
         Command::Trace(request) => ask::run(&global, &Request::Trace(request)),
         Command::Queue(request) => ask::run(&global, &Request::Queue(request)),
+        Command::Hold(request) => ask::run(&global, &Request::Hold(request)),
         Command::Quarantine(request) => ask::run(&global, &Request::Quarantine(request)),
         Command::Ban(request) => ask::run(&global, &Request::Ban(request)),
         Command::Quota(request) => ask::run(&global, &Request::Quota(request)),

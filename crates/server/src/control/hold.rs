@@ -31,6 +31,8 @@ pub enum Request {
 
 /// Messages looked at in one go.
 const MESSAGES_MAX: u32 = 10_000;
+/// How often it is looked for more.
+const ROUNDS_MAX: u32 = 1_000;
 
 /// Answers a request.
 ///
@@ -84,14 +86,13 @@ async fn release(admin: &Admin, account: &str, drop: bool) -> anyhow::Result<Ans
         server.held.forget(account);
     }
     let mut messages = 0;
-    loop {
+    for _ in 0..ROUNDS_MAX {
         let entries = waiting(admin, account).await?;
         if entries.is_empty() {
             break;
         }
         for named in entries.chunks(store::ENTRIES_NAMED_MAX) {
-            let filter =
-                QueueFilter { entries: Some(named.to_vec()), ..QueueFilter::default() };
+            let filter = QueueFilter { entries: Some(named.to_vec()), ..QueueFilter::default() };
             messages += if drop {
                 ending::end(admin, &filter, Removal::Cancel, "drop mail of a held account")
                     .await?

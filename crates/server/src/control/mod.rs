@@ -17,6 +17,7 @@ mod ending;
 pub mod evidence;
 pub mod explain;
 pub mod force_encrypt;
+pub mod hold;
 pub mod ledger;
 pub mod lists;
 pub mod quarantine;
@@ -68,6 +69,8 @@ pub enum Request {
     AppPassword(app_passwords::Request),
     /// `queue …`.
     Queue(queue::Request),
+    /// `hold …`.
+    Hold(hold::Request),
     /// `quarantine …`.
     Quarantine(quarantine::Request),
     /// `ban …`.
@@ -102,6 +105,7 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::Account(request) => accounts::answer(admin, request).await,
         Request::AppPassword(request) => app_passwords::answer(admin, request).await,
         Request::Queue(request) => queue::answer(admin, request).await,
+        Request::Hold(request) => hold::answer(admin, request).await,
         Request::Quarantine(request) => quarantine::answer(admin, request).await,
         Request::Ban(request) => ban::answer(admin, request).await,
         Request::Quota(request) => quota::answer(admin, request).await,

@@ -1,6 +1,9 @@
 //! `mailkeep quarantine …`: messages that a rule has set aside.
 
+use std::sync::Arc;
+
 use clap::Subcommand;
+use evidence::{Event, FilterFinding};
 use mail::header::HeaderBuffer;
 use mail::{Timestamp, TraceId};
 use queue::Removal;
@@ -13,6 +16,7 @@ use super::queue::{entries_of, page_through};
 use super::{Answer, NotThere, ending};
 use crate::admin::Admin;
 use crate::intake::QUARANTINE;
+use crate::server::Server;
 
 /// What can be done with messages a rule has set aside.
 #[derive(Debug, Clone, Serialize, Deserialize, Subcommand)]
@@ -125,11 +129,31 @@ async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
         text.put(format_args!("  to       {}\n", recipients(row).join(", ")));
         text.put(format_args!("  because  {}\n", clean(reason(row).unwrap_or_default())));
     }
+    let filters = findings(admin, trace).await?;
+    for filter in &filters {
+        text.put(format_args!("  filter   {}: {}\n", clean(&filter.by), clean(&filter.what)));
+    }
     text.put(format_args!("\n{header}"));
     let entries: Vec<Value> = rows.iter().map(entry).collect();
     let json = json!({ "schema": "mailkeep.quarantine-message/1", "id": trace,
-        "entries": entries, "header": header });
+        "entries": entries, "header": header, "filters": filters });
     Ok(Answer::new(text, json))
+}
+
+/// What filters said of a message when it came.
+async fn findings(admin: &Admin, trace: TraceId) -> anyhow::Result<Vec<FilterFinding>> {
+    let entries = evidence::archive::entries_of(admin.store(), trace).await?;
+    let accepted = entries.into_iter().find_map(|(_, entry)| match entry.event {
+        Event::Accepted(accepted) => Some(accepted),
+        Event::Refused(_)
+        | Event::Attempted(_)
+        | Event::Finished(_)
+        | Event::AdminAction(_)
+        | Event::ConfigChanged(_)
+        | Event::AccountChanged(_)
+        | Event::Started(_) => None,
+    });
+    Ok(accepted.map(|accepted| accepted.filters).unwrap_or_default())
 }
 
 /// The header as it came, without what could change a terminal.
@@ -159,6 +183,31 @@ async fn release(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
     let json = json!({ "schema": "mailkeep.queue-changed/1", "changed": changed.changed,
         "in_delivery": changed.in_delivery });
     Ok(Answer::new(text, json))
+}
+
+/// Removes what was set aside longer ago than the configuration keeps it.
+///
+/// # Errors
+///
+/// The store's; what is left is removed the next time.
+pub async fn sweep(server: &Arc<Server>) -> anyhow::Result<()> {
+    let Some(keep) = *server.snapshot().config.quarantine.keep else { return Ok(()) };
+    let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    let filter = QueueFilter {
+        state: Some(EntryStateKind::Held),
+        queued_before: Some(Timestamp(Timestamp::now().0.saturating_sub(keep))),
+        ..QueueFilter::default()
+    };
+    let admin = Admin::of(server);
+    let rows = page_through(&admin, &filter, LIST_MAX).await?;
+    let old: Vec<_> =
+        rows.iter().filter(|row| reason(row).is_some()).map(|row| row.entry).collect();
+    for entries in old.chunks(store::ENTRIES_NAMED_MAX) {
+        let filter = QueueFilter { entries: Some(entries.to_vec()), ..QueueFilter::default() };
+        let ended = ending::end(&admin, &filter, Removal::Cancel, "quarantine is over").await?;
+        tracing::info!(entries = ended.entries, "old mail in quarantine is removed");
+    }
+    Ok(())
 }
 
 /// The recipients end as cancelled: a rule only set the message aside, and it is an

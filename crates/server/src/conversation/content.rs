@@ -159,6 +159,8 @@ impl Conversation {
             filtered;
         let Finished { body, header, attachments, is_changed: _, texts: _ } = finished;
         self.findings = findings;
+        let is_spam = scan.as_ref().is_some_and(crate::filtering::is_bad);
+        let holds = self.holds(is_spam, &promised).await;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let header = match header.header() {
             Ok(header) => header,
@@ -214,6 +216,9 @@ impl Conversation {
                 fate.discard_by(by_milter(by));
             } else if let Some(reason) = &quarantine {
                 fate.set_aside(reason);
+            }
+            if let Some(reason) = &holds {
+                fate.hold(reason);
             }
             fate.way.changes.removed.extend(removed.iter().cloned());
         }

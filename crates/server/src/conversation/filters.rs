@@ -340,6 +340,14 @@ impl Conversation {
         );
     }
 
+    /// Why what this account sends has to wait, if it has to.
+    pub(super) async fn holds(&self, is_spam: bool, recipients: &[Address]) -> Option<String> {
+        let account = self.facts.authenticated.as_deref()?;
+        let recipients = recipients.iter().map(ToString::to_string).collect();
+        let reason = self.server.holds(account, is_spam, recipients).await?;
+        Some(format!("{}{account}: {reason}", crate::holding::ACCOUNT_HELD))
+    }
+
     /// What scanners are told beside the message.
     fn about(&self, trace: TraceId, envelope: &Envelope) -> About {
         About {
