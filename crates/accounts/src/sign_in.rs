@@ -293,10 +293,8 @@ impl SignIn {
             return;
         }
         let renewed = async {
-            let fresh = match outdated {
-                true => Some(self.verifier.hash(password.clone()).await?),
-                false => None,
-            };
+            let fresh =
+                if outdated { Some(self.verifier.hash(password.clone()).await?) } else { None };
             let keys = self.keys(&account.address, password, &settings).await?;
             self.directory.renew(&account.address, hash, fresh, keys).await
         };

@@ -221,7 +221,6 @@ impl Parser<'_> {
             let next = self.text.as_bytes().get(here + 1).copied();
             let piece = match (octet, next) {
                 (b'*' | b')', _) => break,
-                (b'(' | 0, _) => return Err(FilterError::Malformed(here)),
                 (b'\\', _) => {
                     let digits = self.text.get(here + 1..here + 3);
                     let octet = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
@@ -233,7 +232,7 @@ impl Parser<'_> {
                 (b'%', Some(b'l')) => Piece::Local,
                 (b'%', Some(b'd')) => Piece::Domain,
                 (b'%', Some(b'%')) => Piece::Octets(vec![b'%']),
-                (b'%', _) => return Err(FilterError::Malformed(here)),
+                (b'(' | b'%' | 0, _) => return Err(FilterError::Malformed(here)),
                 (other, _) => {
                     octets.push(other);
                     self.at += 1;

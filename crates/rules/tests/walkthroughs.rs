@@ -257,7 +257,7 @@ fn a_dry_run_shows_the_way_out() {
 #[test]
 fn built_in_rules_are_shown_as_rules() {
     let set = rule_set("force-encrypt {\n bank.example verified\n}\n");
-    expect![[r##"
+    expect![[r#"
         # 0.1 AUTH is not offered in the clear; every mechanism that works is offered under TLS.
         rule no-auth-in-clear {
             plain-connections not-authenticated
@@ -356,7 +356,7 @@ fn built_in_rules_are_shown_as_rules() {
         # Mail for a listed domain, or through an MX whose name or address is listed, goes out
         # with the protection its entry demands, or not at all.
         #   bank.example verified    (mailkeep.conf:2)
-    "##]].assert_eq(&rules::built_in::show(&set));
+    "#]].assert_eq(&rules::built_in::show(&set));
 }
 
 #[test]

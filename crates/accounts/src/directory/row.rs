@@ -102,6 +102,7 @@ pub(super) struct StoredDomain {
 /// An account, an alias or a group: what an address of ours is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "most rows are accounts, and none is kept")]
 pub enum Entry {
     /// An account.
     Account(Account),

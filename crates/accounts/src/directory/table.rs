@@ -418,8 +418,8 @@ impl Table {
     /// an alias of it, or a group it is in.
     pub fn may_send_as(&self, account: &Address, sender: &Address) -> bool {
         match self.resolve(sender) {
-            Resolution::Account { account: owner, .. } => owner.address == *account,
-            Resolution::Alias { account: Some(owner), .. } => owner.address == *account,
+            Resolution::Account { account: owner, .. }
+            | Resolution::Alias { account: Some(owner), .. } => owner.address == *account,
             Resolution::Group(group) => self
                 .expand(&group.address)
                 .is_some_and(|expansion| expansion.members.contains(account)),
@@ -543,10 +543,10 @@ impl Place {
     /// Finds the aliases with `*` anew. The more other characters one has, the more particular
     /// it is.
     fn find_patterns(&mut self) {
-        let is_pattern =
-            |(key, slot): &(&Box<str>, &Slot)| key.contains('*') && matches!(slot, Slot::Alias(_));
-        let mut patterns: Vec<Box<str>> =
-            self.entries.iter().filter(is_pattern).map(|(key, _)| key.clone()).collect();
+        let mut patterns: Vec<Box<str>> = (self.entries.iter())
+            .filter(|(key, slot)| key.contains('*') && matches!(slot, Slot::Alias(_)))
+            .map(|(key, _)| key.clone())
+            .collect();
         patterns.sort_by_key(|key| {
             (std::cmp::Reverse(key.chars().filter(|c| *c != '*').count()), key.clone())
         });

@@ -188,11 +188,13 @@ impl Hello {
             return Err(Failure::Malformed);
         };
         match (binding, flag) {
-            (Binding::Demanded(_), "p=tls-exporter") | (Binding::Without { .. }, "n") => {}
-            (Binding::Without { plus_offered: false }, "y") => {}
+            (Binding::Demanded(_), "p=tls-exporter")
+            | (Binding::Without { .. }, "n")
+            | (Binding::Without { plus_offered: false }, "y") => {}
             // RFC 5802 section 6: somebody took -PLUS out of what we offer.
-            (Binding::Without { plus_offered: true }, "y") => return Err(Failure::ChannelBinding),
-            (Binding::Demanded(_), _) => return Err(Failure::ChannelBinding),
+            (Binding::Without { plus_offered: true }, "y") | (Binding::Demanded(_), _) => {
+                return Err(Failure::ChannelBinding);
+            }
             (Binding::Without { .. }, _) => return Err(Failure::Malformed),
         }
         let act_as = match act_as.strip_prefix("a=") {

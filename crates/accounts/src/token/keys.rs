@@ -143,13 +143,13 @@ impl Keys {
         now: Timestamp,
     ) -> Result<(), TokenRefusal> {
         let mut kept = self.kept.lock().await;
-        if !kept.read.is_some_and(|read| now.since(read) < FRESH) {
+        if kept.read.is_none_or(|read| now.since(read) >= FRESH) {
             self.read(&mut kept, now).await;
         }
         if !kept.keys.iter().any(|key| key.fits(kid, algorithm)) {
             self.read(&mut kept, now).await;
         }
-        if !kept.read.is_some_and(|read| now.since(read) < STALE) {
+        if kept.read.is_none_or(|read| now.since(read) >= STALE) {
             return Err(TokenRefusal::Keys(kept.failure.clone().unwrap_or_default()));
         }
         let mut fitting = kept.keys.iter().filter(|key| key.fits(kid, algorithm)).peekable();

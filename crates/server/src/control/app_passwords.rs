@@ -140,5 +140,5 @@ fn row(one: &AppPassword) -> serde_json::Value {
     let services: Vec<&str> = one.services.iter().map(|service| service.word()).collect();
     json!({ "id": one.id, "name": one.name, "services": services, "networks": one.networks,
         "created": one.created.to_rfc3339(),
-        "expires": one.expires.map(|expires| expires.to_rfc3339()) })
+        "expires": one.expires.map(mail::Timestamp::to_rfc3339) })
 }
