@@ -16,6 +16,7 @@ fn configuration(dns: &str, more: &str) -> String {
         "hostname mail.test\n\
          data @DIR@/data\n\
          dns {{ server {dns}; timeout 1s; attempts 1; cache off }}\n\
+         sender-authentication {{ mode off }}\n\
          domain inside.test {{ recipients any; deliver-to maildir @DIR@/maildir }}\n\
          listener mx {{ address 127.0.0.1; port 0; tls off; proxy-protocol from 127.0.0.1 }}\n\
          listener page {{ address 127.0.0.1; port 0; protocol metrics }}\n\
