@@ -33,8 +33,6 @@ const PACKAGES: &[&str] = &[
     "postfix",
     "ghostscript",
     "libtiff-tools",
-    "opendkim",
-    "opendkim-tools",
     "clamav-daemon",
     "rspamd",
     "spamassassin",
