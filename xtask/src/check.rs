@@ -18,7 +18,7 @@ pub fn run() -> Result<()> {
     step("documentation", || {
         cargo(&["doc", "--workspace", "--no-deps", "--locked"], &[("RUSTDOCFLAGS", "-D warnings")])
     })?;
-    step("build", || cargo(&["build", "--workspace", "--locked"], &[]))?;
+    step("build", || cargo(&["build", "--workspace", "--all-targets", "--locked"], &[]))?;
     step("tidy", tidy::run)?;
     step("fuzz targets, briefly", || fuzz::run(fuzz::SECONDS_DEFAULT))?;
     step("tests", || cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], &[]))

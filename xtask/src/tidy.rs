@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::check::cargo;
 use crate::root;
 
 /// A crate may use only crates on rows above its own.
@@ -57,12 +58,13 @@ pub fn write_manual() -> Result<()> {
 }
 
 fn print(arguments: &[&str]) -> Result<String> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["run", "--quiet", "--package", "mailkeep", "--"])
+    // The whole workspace, as CI builds it: a package alone would be built anew, because its
+    // dependencies then have other features.
+    cargo(&["build", "--quiet", "--workspace", "--all-targets", "--locked"], &[])?;
+    let output = Command::new(std::env::current_exe()?.with_file_name("mailkeep"))
         .args(arguments)
-        .current_dir(root())
         .output()
-        .context("cargo run could not be started")?;
+        .context("the mailkeep that was built could not be started")?;
     if !output.status.success() {
         bail!("mailkeep {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
     }

@@ -22,7 +22,7 @@ fn repository() -> PathBuf {
 fn serve(world: &mut Namespaces, folder: &Path, more: &str) -> PathBuf {
     let dir = folder.display();
     let text = format!(
-        "hostname mail.test\ndata {dir}/data\ndns {{ server 127.0.0.1:9; timeout 50ms; attempts 1 }}\n\
+        "hostname mail.test\ndata {dir}/data\nsender-authentication {{ mode off }}\n\
          certificate mail {{ local-authority }}\n\
          listener mx {{ address {SERVER}; port 25; tls starttls; certificate mail }}\n\
          listener submission {{ address {SERVER}; port 587; tls starttls; certificate mail }}\n\
