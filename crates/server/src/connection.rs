@@ -79,7 +79,8 @@ impl Connection {
                 match output {
                     Output::Reply(reply) => reply.write_to(&mut replies),
                     Output::Ask(question) => {
-                        let answer = self.conversation.answer(question).await;
+                        // On the heap, and only while it lasts: an idle connection stays small.
+                        let answer = Box::pin(self.conversation.answer(question)).await;
                         let signed_in = matches!(answer, Answer::Authenticated { .. });
                         self.session.handle(Input::Answer(answer));
                         if signed_in && let Some((octets, recipients)) = self.conversation.limits()
