@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use subtle::ConstantTimeEq as _;
 
-use super::{Channel, Exchange, Failure, Finding, Proved, Question, Step, md5, nonce, text};
+use super::{Channel, Exchange, Failure, Finding, Proved, Question, Step, md5, nonce, text, went};
 use crate::password::{DigestKey, Kept};
 use crate::sign_in::Authenticated;
 
@@ -120,7 +120,7 @@ impl Exchange for DigestMd5 {
                 _,
             ) => Err(Failure::Malformed),
         };
-        self.went(next)
+        went(&mut self.state, next)
     }
 
     fn answer(&mut self, finding: Finding) -> Step {
@@ -157,19 +157,7 @@ impl Exchange for DigestMd5 {
                 | Finding::Digest(_),
             ) => Err(Failure::Malformed),
         };
-        self.went(next)
-    }
-}
-
-impl DigestMd5 {
-    fn went(&mut self, next: Result<(State, Step), Failure>) -> Step {
-        match next {
-            Ok((state, step)) => {
-                self.state = state;
-                step
-            }
-            Err(failure) => Step::Failed(failure),
-        }
+        went(&mut self.state, next)
     }
 }
 

@@ -62,6 +62,17 @@ pub trait Exchange: fmt::Debug + Send + Sync {
     fn answer(&mut self, finding: Finding) -> Step;
 }
 
+/// Goes to the next state; a failure leaves the one that is there.
+fn went<S>(state: &mut S, next: Result<(S, Step), Failure>) -> Step {
+    match next {
+        Ok((next, step)) => {
+            *state = next;
+            step
+        }
+        Err(failure) => Step::Failed(failure),
+    }
+}
+
 /// What comes next in an exchange.
 #[derive(Debug)]
 pub enum Step {

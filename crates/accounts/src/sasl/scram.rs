@@ -12,7 +12,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{Channel, Exchange, Failure, Finding, Proved, Question, Step, nonce, text};
+use super::{Channel, Exchange, Failure, Finding, Proved, Question, Step, nonce, text, went};
 use crate::password::{ScramHash, ScramKeys};
 use crate::sign_in::Authenticated;
 
@@ -140,7 +140,7 @@ impl Exchange for Scram {
                 _,
             ) => Err(Failure::Malformed),
         };
-        self.went(next)
+        went(&mut self.state, next)
     }
 
     fn answer(&mut self, finding: Finding) -> Step {
@@ -164,19 +164,7 @@ impl Exchange for Scram {
                 | Finding::Digest(_),
             ) => Err(Failure::Malformed),
         };
-        self.went(next)
-    }
-}
-
-impl Scram {
-    fn went(&mut self, next: Result<(State, Step), Failure>) -> Step {
-        match next {
-            Ok((state, step)) => {
-                self.state = state;
-                step
-            }
-            Err(failure) => Step::Failed(failure),
-        }
+        went(&mut self.state, next)
     }
 }
 
