@@ -4,6 +4,8 @@ use super::{Absent, Context, Directive, many, one, values};
 use crate::value::{Bounds, Kind};
 
 const HOUR: u64 = 3_600;
+/// How long a filter may be waited for.
+const PATIENCE: Kind = Kind::Time(Bounds::new(10, HOUR * 1_000));
 
 /// `milter NAME { }`
 pub static MILTER: Context = Context {
@@ -43,35 +45,35 @@ pub static MILTER: Context = Context {
         ),
         Directive::new(
             "connect-timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(10, HOUR * 1_000)))])],
+            &[values(&[one("time", PATIENCE)])],
             Absent::Value("10s"),
             "How long its connection is waited for.",
             "connect-timeout 3s",
         ),
         Directive::new(
             "command-timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(10, HOUR * 1_000)))])],
+            &[values(&[one("time", PATIENCE)])],
             Absent::Value("30s"),
             "How long its answer to a command is waited for.",
             "command-timeout 10s",
         ),
         Directive::new(
             "content-timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(10, HOUR * 1_000)))])],
+            &[values(&[one("time", PATIENCE)])],
             Absent::Value("30s"),
             "How long its answer to a piece of a message is waited for.",
             "content-timeout 10s",
         ),
         Directive::new(
             "end-timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(10, HOUR * 1_000)))])],
+            &[values(&[one("time", PATIENCE)])],
             Absent::Value("2m"),
             "How long its answer to the end of a message is waited for; a sign of progress begins the wait anew.",
             "end-timeout 1m",
         ),
         Directive::new(
             "message-timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(10, HOUR * 1_000)))])],
+            &[values(&[one("time", PATIENCE)])],
             Absent::Value("5m"),
             "The longest it may take over one message, whatever progress it reports.",
             "message-timeout 3m",
@@ -149,14 +151,14 @@ pub static SCANNER: Context = Context {
         ),
         Directive::new(
             "connect-timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(10, HOUR * 1_000)))])],
+            &[values(&[one("time", PATIENCE)])],
             Absent::Value("5s"),
             "How long its connection is waited for.",
             "connect-timeout 2s",
         ),
         Directive::new(
             "timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(10, HOUR * 1_000)))])],
+            &[values(&[one("time", PATIENCE)])],
             Absent::Value("1m"),
             "How long its verdict is waited for, in all.",
             "timeout 20s",

@@ -1,17 +1,76 @@
 //! `dnsbl NAME { }`, `uribl NAME { }`, `greylisting { }` and `reputation { }`.
 
-use super::{Absent, Context, Directive, block, many, one, optional, values};
+use super::{Absent, Context, Directive, Form, block, many, one, optional, values};
 use crate::value::{Bounds, Kind};
 
 const DAY: u64 = 86_400;
-const WEIGHT: Bounds = Bounds::new(1, 1_000);
+const WEIGHTS: Bounds = Bounds::new(1, 1_000);
 
-const ACTION: Kind = Kind::OneOf(&[
+const ACTIONS: Kind = Kind::OneOf(&[
     ("reject", "who is listed is refused, unless allow lists outweigh it"),
     ("score", "the weight counts in `dnsbl-score` or `uribl-score`, for rules"),
     ("shadow", "the listing is recorded and changes nothing"),
     ("allow", "the weight counts for the client or domain, not against it"),
 ]);
+
+// What lists of clients and lists of domains have alike.
+const ZONE: Directive = Directive::new(
+    "zone",
+    &[values(&[one("domain", Kind::Domain)])],
+    Absent::Derived("the list's name is its zone"),
+    "The zone of DNS in which the list is asked.",
+    "zone bl.example.net",
+);
+const FILE: Directive = Directive::new(
+    "file",
+    &[values(&[one("path", Kind::Path)])],
+    Absent::Derived("the list is asked over DNS"),
+    "A list of your own, read at start and at reload: on each line an address, a network or a domain, and after it perhaps the reason; `#` begins a comment.",
+    "file blocked.txt",
+);
+const ACTION: Directive = Directive::new(
+    "action",
+    &[values(&[one("action", ACTIONS)])],
+    Absent::Value("reject"),
+    "What a listing does.",
+    "action score",
+);
+const WEIGHT: Directive = Directive::new(
+    "weight",
+    &[values(&[one("number", Kind::Number(WEIGHTS))])],
+    Absent::Value("1"),
+    "How much a listing weighs where its code has no weight of its own. An allow list outweighs the others when it weighs at least as much as they together.",
+    "weight 5",
+);
+static CODE_FORMS: [Form; 1] = [block(&[], &CODES)];
+const CODES_OF_A_LIST: Directive = Directive::new(
+    "codes",
+    &CODE_FORMS,
+    Absent::Derived("every answer in 127.0.0.0/8 is a listing"),
+    "What the answers mean; others are then no listing. Whatever is written here, 127.255.255.0/24 and 127.0.0.1 mean that the list refuses to answer.",
+    "codes { 127.0.0.2 spam 5 }",
+);
+const TIMEOUT: Directive = Directive::new(
+    "timeout",
+    &[values(&[one("time", Kind::Time(Bounds::new(50, 10_000)))])],
+    Absent::Value("3s"),
+    "How long its answers are waited for. All lists are asked at once, and a list that does not answer in time holds no mail.",
+    "timeout 1s",
+);
+const SELF_TEST: Directive = Directive::new(
+    "self-test",
+    &[values(&[one("switch", Kind::Switch)])],
+    Absent::Value("on"),
+    "Whether its test points (RFC 5782 section 5) are asked at start and regularly. A list that fails is suspended until they are right again; `off` is for lists without test points.",
+    "self-test off",
+);
+const TEST_EVERY: Directive = Directive::new(
+    "test-every",
+    &[values(&[one("time", Kind::Time(Bounds::seconds(1, 86_400)))])],
+    Absent::Value("1m"),
+    "How often the test points are asked.",
+    "test-every 10m",
+);
 
 /// `dnsbl NAME { }`
 pub static DNSBL: Context = Context {
@@ -20,62 +79,14 @@ pub static DNSBL: Context = Context {
     entry: None,
     ordered: false,
     directives: &[
-        Directive::new(
-            "zone",
-            &[values(&[one("domain", Kind::Domain)])],
-            Absent::Derived("the list's name is its zone"),
-            "The zone of DNS in which the list is asked.",
-            "zone bl.example.net",
-        ),
-        Directive::new(
-            "file",
-            &[values(&[one("path", Kind::Path)])],
-            Absent::Derived("the list is asked over DNS"),
-            "A list of your own, read at start and at reload: on each line an address, a network or a domain, and after it perhaps the reason; `#` begins a comment.",
-            "file blocked.txt",
-        ),
-        Directive::new(
-            "action",
-            &[values(&[one("action", ACTION)])],
-            Absent::Value("reject"),
-            "What a listing does.",
-            "action score",
-        ),
-        Directive::new(
-            "weight",
-            &[values(&[one("number", Kind::Number(WEIGHT))])],
-            Absent::Value("1"),
-            "How much a listing weighs where its code has no weight of its own. An allow list outweighs the others when it weighs at least as much as they together.",
-            "weight 5",
-        ),
-        Directive::new(
-            "codes",
-            &[block(&[], &CODES)],
-            Absent::Derived("every answer in 127.0.0.0/8 is a listing"),
-            "What the answers mean; others are then no listing. Whatever is written here, 127.255.255.0/24 and 127.0.0.1 mean that the list refuses to answer.",
-            "codes { 127.0.0.2 spam 5 }",
-        ),
-        Directive::new(
-            "timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(50, 10_000)))])],
-            Absent::Value("3s"),
-            "How long its answers are waited for. All lists are asked at once, and a list that does not answer in time holds no mail.",
-            "timeout 1s",
-        ),
-        Directive::new(
-            "self-test",
-            &[values(&[one("switch", Kind::Switch)])],
-            Absent::Value("on"),
-            "Whether its test points (RFC 5782 section 5) are asked at start and regularly. A list that fails is suspended until they are right again; `off` is for lists without test points.",
-            "self-test off",
-        ),
-        Directive::new(
-            "test-every",
-            &[values(&[one("time", Kind::Time(Bounds::seconds(1, 86_400)))])],
-            Absent::Value("1m"),
-            "How often the test points are asked.",
-            "test-every 10m",
-        ),
+        ZONE,
+        FILE,
+        ACTION,
+        WEIGHT,
+        CODES_OF_A_LIST,
+        TIMEOUT,
+        SELF_TEST,
+        TEST_EVERY,
         Directive::new(
             "except",
             &[values(&[many("network", Kind::Network)])],
@@ -96,7 +107,7 @@ pub static CODES: Context = Context {
         &[values(&[
             one("answers", Kind::Text),
             one("name", Kind::Name),
-            optional("weight", Kind::Number(WEIGHT)),
+            optional("weight", Kind::Number(WEIGHTS)),
         ])],
         Absent::Derived("nothing"),
         "An answer and what it means.",
@@ -112,62 +123,14 @@ pub static URIBL: Context = Context {
     entry: None,
     ordered: false,
     directives: &[
-        Directive::new(
-            "zone",
-            &[values(&[one("domain", Kind::Domain)])],
-            Absent::Derived("the list's name is its zone"),
-            "The zone of DNS in which the list is asked.",
-            "zone bl.example.net",
-        ),
-        Directive::new(
-            "file",
-            &[values(&[one("path", Kind::Path)])],
-            Absent::Derived("the list is asked over DNS"),
-            "A list of your own, read at start and at reload: on each line an address, a network or a domain, and after it perhaps the reason; `#` begins a comment.",
-            "file blocked.txt",
-        ),
-        Directive::new(
-            "action",
-            &[values(&[one("action", ACTION)])],
-            Absent::Value("reject"),
-            "What a listing does.",
-            "action score",
-        ),
-        Directive::new(
-            "weight",
-            &[values(&[one("number", Kind::Number(WEIGHT))])],
-            Absent::Value("1"),
-            "How much a listing weighs where its code has no weight of its own. An allow list outweighs the others when it weighs at least as much as they together.",
-            "weight 5",
-        ),
-        Directive::new(
-            "codes",
-            &[block(&[], &CODES)],
-            Absent::Derived("every answer in 127.0.0.0/8 is a listing"),
-            "What the answers mean; others are then no listing. Whatever is written here, 127.255.255.0/24 and 127.0.0.1 mean that the list refuses to answer.",
-            "codes { 127.0.0.2 spam 5 }",
-        ),
-        Directive::new(
-            "timeout",
-            &[values(&[one("time", Kind::Time(Bounds::new(50, 10_000)))])],
-            Absent::Value("3s"),
-            "How long its answers are waited for. All lists are asked at once, and a list that does not answer in time holds no mail.",
-            "timeout 1s",
-        ),
-        Directive::new(
-            "self-test",
-            &[values(&[one("switch", Kind::Switch)])],
-            Absent::Value("on"),
-            "Whether its test points (RFC 5782 section 5) are asked at start and regularly. A list that fails is suspended until they are right again; `off` is for lists without test points.",
-            "self-test off",
-        ),
-        Directive::new(
-            "test-every",
-            &[values(&[one("time", Kind::Time(Bounds::seconds(1, 86_400)))])],
-            Absent::Value("1m"),
-            "How often the test points are asked.",
-            "test-every 10m",
-        ),
+        ZONE,
+        FILE,
+        ACTION,
+        WEIGHT,
+        CODES_OF_A_LIST,
+        TIMEOUT,
+        SELF_TEST,
+        TEST_EVERY,
         Directive::new(
             "except",
             &[values(&[many("domain", Kind::Domain)])],
