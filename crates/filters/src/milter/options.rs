@@ -151,7 +151,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`Disagreement`]; the connection is of no use then.
+    /// What the two cannot agree on; the connection is of no use then.
     pub fn read(content: &[u8]) -> Result<Self, Disagreement> {
         let (version, rest) = number(content).ok_or(Disagreement::Short)?;
         let (actions, rest) = number(rest).ok_or(Disagreement::Short)?;

@@ -66,7 +66,7 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`BadReply`]; the filter cannot be understood any further.
+    /// What is wrong with the reply; the filter cannot be understood any further.
     pub fn read(packet: &Packet) -> Result<Self, BadReply> {
         let content = &packet.content[..];
         let bad = || BadReply::Content(packet.kind);
