@@ -37,8 +37,8 @@ pub struct Connection {
     pub stream: Stream,
     /// Its protocol.
     pub session: Session,
-    /// What it is told.
-    pub conversation: Conversation,
+    /// What it is told; in a box, because a connection moves when TLS begins.
+    pub conversation: Box<Conversation>,
     /// The handshakes of its listener; `None` where there is no TLS.
     pub tls: Option<Arc<tls::Server>>,
     /// How long it may take.
@@ -94,7 +94,7 @@ impl Connection {
                     Output::Security(incident) => self.conversation.incident(incident),
                     Output::StartTls => {
                         self.write(&mut replies).await?;
-                        self = self.encrypt().await?;
+                        self = Box::pin(self.encrypt()).await?;
                     }
                     Output::Close => return self.close(&mut replies).await,
                 }
@@ -176,7 +176,7 @@ impl Connection {
         let _ = timeout(CLOSING_TIME, async {
             self.write(replies).await?;
             self.stream.shutdown().await?;
-            self.conversation.end().await;
+            Box::pin(self.conversation.end()).await;
             Ok::<(), io::Error>(())
         })
         .await;

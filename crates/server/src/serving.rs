@@ -155,18 +155,20 @@ async fn serve(
     standing: Option<Standing>,
 ) -> std::io::Result<()> {
     let mut conversation =
-        Conversation::new(Arc::clone(&server), Arc::clone(&site), peer, standing);
+        Box::new(Conversation::new(Arc::clone(&server), Arc::clone(&site), peer, standing));
     let (stream, channel) = match &site.tls {
-        Some(tls) if site.is_implicit() => match tls.accept(stream, Timestamp::now()).await {
-            Ok((stream, handshake)) => {
-                conversation.encrypted(handshake, tls::Binding::of(&stream));
-                (Stream::Tls(Box::new(stream)), Channel::Tls)
+        Some(tls) if site.is_implicit() => {
+            match Box::pin(tls.accept(stream, Timestamp::now())).await {
+                Ok((stream, handshake)) => {
+                    conversation.encrypted(handshake, tls::Binding::of(&stream));
+                    (Stream::Tls(Box::new(stream)), Channel::Tls)
+                }
+                Err(failure) => {
+                    conversation.handshake_failed(&failure);
+                    return Ok(());
+                }
             }
-            Err(failure) => {
-                conversation.handshake_failed(&failure);
-                return Ok(());
-            }
-        },
+        }
         Some(_) | None => (Stream::Plain(stream), Channel::Clear),
     };
     let connection = Connection {
