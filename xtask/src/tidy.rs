@@ -14,8 +14,8 @@ const ROWS: &[&[&str]] = &[
     &["mail"],
     &["smtp", "tls", "lab", "sender-auth"],
     &["rules", "store", "web-client", "signing", "dmarc-reports"],
-    &["queue", "accounts", "evidence", "filters"],
-    &["delivery"],
+    &["queue", "accounts", "evidence", "filters", "fax"],
+    &["delivery", "pages"],
     &["config"],
     &["server"],
 ];

@@ -21,6 +21,7 @@ use names::{Named, Names};
 mod analysis;
 mod certificate;
 mod domain;
+mod fax;
 mod filters;
 mod limits;
 mod listener;
@@ -100,6 +101,8 @@ impl Builder<'_> {
         let credentials = self.all_credentials(top);
         let listeners = self.listeners(top, &basics, limits.as_ref());
         let domains = self.domains(top, &basics, &listeners);
+        let fax_accounts = self.fax_accounts(top);
+        let domains = self.with_fax_domains(domains, &fax_accounts);
         let rate_classes = self.rate_classes(top);
         let (milters, scanners) = (self.milters(top), self.scanners(top));
         let scanning = filters::scanning(top);
@@ -137,6 +140,7 @@ impl Builder<'_> {
             certificates,
             listeners,
             domains,
+            fax_accounts,
             rule_set: rule_set?,
             policy: policy?,
             limits: limits?,

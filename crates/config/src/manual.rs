@@ -8,8 +8,8 @@ use rules::fact::Kind as FactKind;
 use crate::code::Code;
 use crate::schema::{
     Absent, Argument, CERTIFICATE, CONDITIONS, CREDENTIALS, Context, Count, DELIVERY, DNS, DOMAIN,
-    Directive, EVIDENCE, FORCE_ENCRYPT, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE, RATE_CLASS, RULE,
-    SIGNING, SRS, TABLE, TIMEOUTS, TOP,
+    Directive, EVIDENCE, FAX, FAX_USER, FORCE_ENCRYPT, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE,
+    RATE_CLASS, RULE, SIGNING, SRS, TABLE, TIMEOUTS, TOP,
 };
 use crate::value::Kind;
 
@@ -55,7 +55,7 @@ pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let _ = writeln!(page, "## Outside all blocks\n");
     directives(&mut page, &TOP);
-    let blocks: [(&str, &'static Context); 18] = [
+    let blocks: [(&str, &'static Context); 20] = [
         ("dns", &DNS),
         ("hosts", &HOSTS),
         ("mx", &MX),
@@ -65,6 +65,8 @@ pub fn manual_markdown() -> String {
         ("limits", &LIMITS),
         ("timeouts", &TIMEOUTS),
         ("domain NAME", &DOMAIN),
+        ("fax NAME", &FAX),
+        ("user ADDRESS", &FAX_USER),
         ("table NAME KIND", &TABLE),
         ("force-encrypt", &FORCE_ENCRYPT),
         ("queue", &QUEUE),

@@ -16,12 +16,14 @@ use crate::secret::Secret;
 use crate::source::{Sources, Span};
 
 mod delivery;
+mod fax;
 mod filters;
 mod listener;
 mod signing;
 mod target;
 
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
+pub use fax::{FaxAccount, FaxNotices, FaxTransport, FaxUser};
 pub use filters::{MilterEntry, ScannerEntry, Scanning};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
 pub use signing::{Signing, Srs};
@@ -60,6 +62,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The domains that are ours.
     pub domains: Vec<LocalDomain>,
+    /// The accounts that turn mail into faxes.
+    pub fax_accounts: Vec<FaxAccount>,
     /// The rules, tables and Force Encrypt entries, as written.
     pub rule_set: rules::RuleSet,
     /// The same, compiled.
@@ -315,6 +319,11 @@ impl Config {
     /// The domain of ours that `domain` is.
     pub fn domain(&self, domain: &Domain) -> Option<&LocalDomain> {
         self.domains.iter().find(|ours| *ours.name == *domain)
+    }
+
+    /// The fax account of a name.
+    pub fn fax_account(&self, name: &str) -> Option<&FaxAccount> {
+        self.fax_accounts.iter().find(|account| *account.name == name)
     }
 
     /// The targets that `mx { }` names for a domain.

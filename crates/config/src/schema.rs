@@ -3,6 +3,7 @@
 //! A new directive is a row here and its line in `build`. A row without a doc sentence or an
 //! example fails the tests; a directive that changes nothing in the model fails them too.
 
+mod fax;
 mod filters;
 mod listener;
 mod policy;
@@ -10,6 +11,7 @@ mod sending;
 mod signing;
 mod top;
 
+pub use fax::{FAX, FAX_USER};
 pub use filters::{MILTER, SCANNER, SCANNING};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};
 pub use policy::{CONDITIONS, FORCE_ENCRYPT, RULE, RULES, TABLE};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use config::schema::{
-    CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, LIMITS, LISTENER, LOG,
-    MILTER, QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGNING, SRS, TIMEOUTS, TOP,
+    CERTIFICATE, CREDENTIALS, Context, DELIVERY, DNS, DOMAIN, EVIDENCE, FAX, FAX_USER, LIMITS,
+    LISTENER, LOG, MILTER, QUEUE, RATE_CLASS, SCANNER, SCANNING, SIGNING, SRS, TIMEOUTS, TOP,
 };
 use config::{Config, parse};
 
@@ -50,7 +50,22 @@ static PLACES: &[Place] = &[
     place(&CREDENTIALS, "credentials more {", &["user x", "password env:Y"]),
     place(&CERTIFICATE, "certificate more {", &["local-authority"]),
     place(&DOMAIN, "domain ours.example {", &["deliver-to smtp 192.0.2.9"]),
+    place(&FAX, "fax clinic {", &FAX_NEEDED),
+    Place {
+        context: &FAX_USER,
+        open: "fax clinic { domains f.example; organisation X; main-number +12025550100; country US; user a@b.example {",
+        needed: &[],
+        close: "} }",
+    },
     place(&LISTENER, "listener l {", &["port 2626", "certificate other"]),
+];
+
+const FAX_NEEDED: [&str; 5] = [
+    "domains f.example",
+    "organisation X",
+    "main-number +12025550100",
+    "country US",
+    "mail-server-white-list 192.0.2.1",
 ];
 
 static COMPILED: LazyLock<Arc<rules::Policy>> =

@@ -1,6 +1,7 @@
 //! The rules that hold before any is written. They stand before the others, and
 //! their numbers begin with 0.
 
+mod fax;
 mod scan;
 
 use std::fmt::Write as _;
@@ -63,6 +64,7 @@ pub fn rules(set: &RuleSet) -> Vec<Rule> {
         ),
     ];
     rules.extend(set.scanning.into_iter().flat_map(scan::rules).map(|(rule, _)| rule));
+    rules.extend(set.has_fax.then(fax::rules).into_iter().flatten().map(|(rule, _)| rule));
     rules
 }
 
@@ -80,9 +82,11 @@ pub fn show(set: &RuleSet) -> String {
         "STARTTLS is offered, and tried on the way out.",
     ];
     let scan = set.scanning.into_iter().flat_map(scan::rules).map(|(_, reason)| reason);
+    let fax = set.has_fax.then(fax::rules).into_iter().flatten().map(|(_, reason)| reason);
+    let reasons = reasons.into_iter().chain(scan).chain(fax);
     let mut text = String::new();
     let rules = rules(set);
-    for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons.into_iter().chain(scan)) {
+    for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# 0.{minor} {reason}\n{rule}");
     }

@@ -50,6 +50,8 @@ pub enum Fact {
     RecipientAccount,
     /// Whether the recipient is ours or another server's.
     Delivery,
+    /// Why account security of a fax account is against the message.
+    FaxDenial,
     /// How many recipients the transaction has.
     RecipientCount,
     /// The size of the message.
@@ -191,7 +193,7 @@ impl Fact {
     }
 
     /// Every fact; [`Fact::Header`] without a name.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Tls,
         Self::TlsVersion,
         Self::TlsCipher,
@@ -209,6 +211,7 @@ impl Fact {
         Self::RecipientDomain,
         Self::RecipientAccount,
         Self::Delivery,
+        Self::FaxDenial,
         Self::RecipientCount,
         Self::MessageSize,
         Self::Header(String::new()),
@@ -244,6 +247,13 @@ impl Fact {
         const MILTER: &[Word] = &[Word::Passed, Word::Quarantined, Word::Failed];
         const SCANNER: &[Word] =
             &[Word::Passed, Word::Infected, Word::Spam, Word::Skipped, Word::Failed];
+        const DENIALS: &[Word] = &[
+            Word::UnknownSender,
+            Word::WhiteList,
+            Word::Spoofing,
+            Word::SpfUnavailable,
+            Word::Misaligned,
+        ];
         const TLS: (Stage, Stage) = (Hello, Mail);
         match self {
             Self::Tls => {
@@ -348,6 +358,13 @@ impl Fact {
                 (Rcpt, Rcpt),
                 Kind::Words(DELIVERY),
                 "Whether the recipient's domain is ours (local) or not (relaying).",
+            ),
+            Self::FaxDenial => info(
+                "fax denial",
+                "present",
+                (Rcpt, Data),
+                Kind::Words(DENIALS),
+                "Why the account security of a fax account is against the message.",
             ),
             Self::RecipientCount => info(
                 "recipient count",
@@ -500,6 +517,12 @@ impl Fact {
             Self::Delivery => all(&mut recipient
                 .iter()
                 .map(|r| Seen::Word(if r.is_local { Word::Local } else { Word::Relaying }))),
+            Self::FaxDenial => all(&mut facts
+                .fax
+                .as_ref()
+                .and_then(|fax| fax.denial)
+                .iter()
+                .map(|denial| Seen::Word(denial.word()))),
             Self::RecipientCount => {
                 all(&mut facts.recipient_count.iter().map(|n| Seen::Number(u64::from(*n))))
             }

@@ -14,6 +14,7 @@ pub mod decision;
 pub mod explanation;
 pub mod fact;
 pub mod facts;
+pub mod fax;
 pub mod force_encrypt;
 pub mod hints;
 pub mod lookup;
@@ -39,6 +40,7 @@ pub use fact::Fact;
 pub use facts::{
     AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, RecipientFacts,
 };
+pub use fax::{FaxDenial, FaxFacts};
 pub use force_encrypt::ForceEncrypt;
 pub use pattern::Pattern;
 pub use policy::{Number, Policy, RuleId, RuleSet};

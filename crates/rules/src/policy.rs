@@ -36,6 +36,8 @@ pub struct RuleSet {
     pub default_encryption: Level,
     /// What happens to what scanners find; `None` without scanners.
     pub scanning: Option<built_in::Scanning>,
+    /// Mail can become faxes here, so the rules of account security stand.
+    pub has_fax: bool,
 }
 
 impl Default for RuleSet {
@@ -49,6 +51,7 @@ impl Default for RuleSet {
             local_domains: Vec::new(),
             default_encryption: built_in::DEFAULT_ENCRYPTION,
             scanning: None,
+            has_fax: false,
         }
     }
 }

@@ -316,6 +316,7 @@ fn makes_folder(request: &Request) -> bool {
         | Request::Explain(_)
         | Request::Evidence(_)
         | Request::Ledger(_)
+        | Request::Fax(_)
         | Request::ForceEncrypt(_) => false,
     }
 }

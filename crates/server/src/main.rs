@@ -9,6 +9,7 @@ mod control;
 mod conversation;
 mod demo;
 mod dispatch;
+mod fax;
 mod filtering;
 mod intake;
 mod listener;

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::activation::Inherited;
 use crate::dispatch::Dispatcher;
+use crate::fax::Faxes;
 use crate::listener::{self, Occupancy};
 use crate::metrics::Metrics;
 use crate::revision::Texts;
@@ -68,6 +69,8 @@ pub struct Server {
     pub dispatcher: Dispatcher,
     /// Signs what leaves.
     pub signatory: Signatory,
+    /// Follows faxes.
+    pub faxes: Faxes,
     /// When it started.
     pub started: Timestamp,
     /// Signs the evidence.
@@ -127,6 +130,7 @@ impl Server {
             accounts: SignIn::new(directory, verifier, Failures::default()),
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),
+            faxes: Faxes::default(),
             started: now,
             notary,
             evidence_key,
@@ -153,6 +157,7 @@ impl Server {
         server.listen(server.prepare(&snapshot, &mut inherited)?);
         inherited.close();
         server.dispatcher.run(&server);
+        server.faxes.run(&server);
         server.tend();
         Ok(server)
     }
@@ -236,6 +241,7 @@ impl Server {
         self.accounts.directory().configure(domain_settings(&snapshot.config));
         self.dispatcher.resize(*snapshot.config.queue.concurrency as usize);
         self.dispatcher.wake();
+        self.faxes.wake();
         tokio::spawn(async move { old.agent.close_idle().await });
         self.record(Event::ConfigChanged(evidence::ConfigChanged {
             revision: number,

@@ -29,6 +29,7 @@ pub mod disk;
 mod dkim_key;
 mod error;
 mod evidence;
+mod fax;
 mod ledger;
 mod lock;
 mod model;
@@ -57,6 +58,7 @@ pub use body::{BODY_IN_MEMORY_MAX_OCTETS, Body, BodyReader, BodyWriter};
 pub use dkim_key::{DKIM_KEYS_MAX, DkimKeyRow};
 pub use error::StoreError;
 pub use evidence::{Checkpoint, EVIDENCE_PAGE_MAX, EvidenceRow};
+pub use fax::{FAXES_PAGE_MAX, FaxChange, FaxQuery, FaxRow};
 pub use ledger::{IMBALANCES_MAX, Imbalance, Ledger};
 pub use model::{
     Accept, Accepted, BlobId, CLAIM_MAX, Claim, Claimed, ENTRIES_MAX, Ending, EntryId, Evidence,

@@ -1,7 +1,7 @@
 //! Directives outside all blocks, and the small blocks.
 
 use super::{
-    Absent, Context, DELIVERY, Directive, FORCE_ENCRYPT, LIMITS, LISTENER, MILTER, QUEUE,
+    Absent, Context, DELIVERY, Directive, FAX, FORCE_ENCRYPT, LIMITS, LISTENER, MILTER, QUEUE,
     RATE_CLASS, RULES, SCANNER, SCANNING, SIGNING, SRS, TABLE, TIMEOUTS, block, keyword, lines,
     many, one, values,
 };
@@ -150,6 +150,14 @@ pub static TOP: Context = Context {
             Absent::Derived("none; every recipient is then relaying"),
             "A domain that is ours: mail for it is taken from everyone.",
             "domain example.com { mailboxes local }",
+        )
+        .repeatable(),
+        Directive::new(
+            "fax",
+            &[block(&[one("name", Kind::Name)], &FAX)],
+            Absent::Derived("none; nothing is faxed"),
+            "An enterprise account that turns mail into faxes.",
+            "fax clinic { domains fax.example.com; organisation \"Clinic\"; main-number +12025550100; country US; user ann@example.com; mail-server-white-list 10.20.0.0/16 }",
         )
         .repeatable(),
         Directive::new(

@@ -164,6 +164,7 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::Recipient
         | Fact::RecipientDomain
         | Fact::RecipientAccount
+        | Fact::FaxDenial
         | Fact::Delivery
         | Fact::RecipientCount
         | Fact::MessageSize

@@ -68,6 +68,9 @@ enum Command {
     /// Partners that get mail encrypted or not at all
     #[command(subcommand)]
     ForceEncrypt(control::force_encrypt::Request),
+    /// Faxes: accounts, jobs, pages; send again, cancel
+    #[command(subcommand)]
+    Fax(control::fax::Request),
     /// Domains of this server
     #[command(subcommand)]
     Domain(control::domains::Request),
@@ -129,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Trace(request) => ask::run(&global, &Request::Trace(request)),
         Command::Queue(request) => ask::run(&global, &Request::Queue(request)),
         Command::Quarantine(request) => ask::run(&global, &Request::Quarantine(request)),
+        Command::Fax(request) => ask::run(&global, &Request::Fax(request)),
         Command::ForceEncrypt(request) => ask::run(&global, &Request::ForceEncrypt(request)),
         Command::Account(request) => ask::run_account(&global, request),
         Command::Ledger(request) => ask::run(&global, &Request::Ledger(request)),

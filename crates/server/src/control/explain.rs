@@ -146,6 +146,7 @@ fn facts(request: &Request, listener: &Listener) -> Facts {
         authenticated: request.authenticated.as_ref().map(Address::to_string),
         sender: Some(request.from.clone()),
         recipient: None,
+        fax: None,
         recipient_count: u32::try_from(request.to.len()).ok(),
         message: message.or(sized),
         scan: None,
@@ -163,6 +164,7 @@ async fn tell(
     let resolution = ground.directory.resolve(to);
     let mut facts = facts.clone();
     facts.recipient = Some(crate::conversation::recipient_facts(to, &resolution));
+    facts.fax = crate::fax::judge::facts(&ground.snapshot, &facts, to, None);
     let policy = &ground.snapshot.policy;
     let mut story = policy.story(&facts);
     let decision = policy.decide_through(&facts, Stage::Data);

@@ -147,11 +147,18 @@ impl Conversation {
             .zip(recipients)
             .map(|(recipient, facts)| {
                 self.facts.recipient = Some(facts.clone());
+                self.facts.fax = crate::fax::judge::facts(
+                    &snapshot,
+                    &self.facts,
+                    &recipient.address,
+                    Some(&header),
+                );
                 let decision = snapshot.policy.decide(&self.facts, Stage::Data);
                 Judged { recipient, facts, decision }
             })
             .collect();
         self.facts.recipient = None;
+        self.facts.fax = None;
         let refusals: Vec<Option<Refusal>> =
             judged.iter().map(|judged| self.refusal(&judged.decision)).collect();
         for (judged, refusal) in judged.iter().zip(&refusals) {

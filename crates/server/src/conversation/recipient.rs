@@ -7,6 +7,7 @@ use signing::Srs;
 use smtp::{Refusal, Reply};
 
 use super::{Conversation, is_open};
+use crate::fax;
 
 impl Conversation {
     /// Asks the rules, the directory and what is known of the way out.
@@ -22,9 +23,16 @@ impl Conversation {
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
         let facts = recipient_facts(&recipient.address, &resolution);
         self.facts.recipient = Some(facts.clone());
+        self.facts.fax = fax::judge::facts(&self.snapshot, &self.facts, &recipient.address, None);
         let decision = self.snapshot.policy.decide(&self.facts, Stage::Rcpt);
         self.facts.recipient = None;
+        self.facts.fax = None;
         if let Some(refusal) = self.refusal(&decision) {
+            self.note_refusal(&decision, &refusal, Some(recipient));
+            return Err(refusal);
+        }
+        if let Some(Err(error)) = fax::judge::recipient(&self.snapshot, &recipient.address) {
+            let refusal = Refusal::new(Reply::new(550, 1, 1, format!("No fax is sent: {error}")));
             self.note_refusal(&decision, &refusal, Some(recipient));
             return Err(refusal);
         }

@@ -1,0 +1,21 @@
+//! Email to fax, as values: who is called, who may send, what becomes of a job.
+//!
+//! [`Plan`] reads numbers, [`Recipient`] reads fax addresses, [`Options`] what a sender asks
+//! for in the address, the subject or header fields; [`Security`] decides whether a source
+//! may fax at all; [`Job`] is the life of one fax to one number.
+//!
+//! Deliberately absent: pages (crate `pages`), sockets, disks, clocks, and rules: what is
+//! decided here becomes a fact that visible rules look at.
+
+pub mod address;
+pub mod job;
+pub mod number;
+pub mod options;
+pub mod security;
+pub mod work;
+
+pub use address::{Recipient, RecipientError};
+pub use job::{Counters, Event, Job, Outcome, Reason, Retry, State};
+pub use number::{Country, Number, NumberError, Plan, Prefix};
+pub use options::{Cover, Language, OptionError, Options, Paper, Resolution};
+pub use security::{Denial, Principal, Security, SoftFail, Source, Spf};

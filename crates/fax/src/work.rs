@@ -1,0 +1,88 @@
+//! What the program that draws pages is asked, and what it answers.
+//!
+//! The request is a line of JSON, followed by the message; the answer is a line of JSON,
+//! followed by the files it announces, one after the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::options::{Cover, Language, Paper, Resolution};
+
+/// The program that draws pages. It stands beside the server's own.
+pub const PROGRAM: &str = "mailkeep-pages";
+/// The longest line of JSON in either direction, in octets.
+pub const LINE_MAX_OCTETS: usize = 4 * 1024 * 1024;
+
+/// One message, to any number of recipients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Rows an inch.
+    pub resolution: Resolution,
+    /// The size of pages.
+    pub paper: Paper,
+    /// When there is a cover page.
+    pub cover: Cover,
+    /// The language of the cover page.
+    pub language: Language,
+    /// A template of the account's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The most pages a fax may have, its cover page with them.
+    pub pages_max: usize,
+    /// What is on each recipient's cover page; none are drawn without one.
+    pub recipients: Vec<Fields>,
+}
+
+/// What stands on a cover page and in the header line. What is empty is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fields {
+    /// The person the fax is for.
+    pub to: String,
+    /// Their company.
+    pub company: String,
+    /// The number that is called.
+    pub number: String,
+    /// Who sends it.
+    pub from: String,
+    /// The sender's organisation.
+    pub organisation: String,
+    /// The sender's own fax number.
+    pub from_number: String,
+    /// When, in words.
+    pub date: String,
+    /// How many pages, the cover page with them; the drawing program counts.
+    pub pages: String,
+    /// The subject, where it may be printed.
+    pub subject: String,
+    /// The billing code.
+    pub billing: String,
+    /// What is said about confidentiality; empty for the words of the language.
+    pub notice: String,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// The faxes, one for each recipient; their files follow.
+    Drawn {
+        /// In the order of the recipients.
+        faxes: Vec<Drawn>,
+        /// Characters that no font has; a box stands for each.
+        missing: String,
+    },
+    /// There will be no fax. The words are for the sender.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// One fax, ready to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// How many pages it has.
+    pub pages: usize,
+    /// How many octets its file has.
+    pub octets: usize,
+}

@@ -1,0 +1,231 @@
+//! Messages that are wrong, enormous or hostile: each ends as a refusal in words, soon.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fax::work::{Fields, Request};
+use fax::{Cover, Language, Paper, Resolution};
+use pages::job::{Drawn, draw};
+use pages::{Trouble, tiff_f};
+
+fn request() -> Request {
+    Request {
+        resolution: Resolution::Standard,
+        paper: Paper::A4,
+        cover: Cover::Text,
+        language: Language::En,
+        template: None,
+        pages_max: 20,
+        recipients: vec![Fields { organisation: "Clinic".into(), ..Fields::default() }],
+    }
+}
+
+/// A message with a text and one attachment.
+fn with(name: &str, kind: &str, octets: &[u8]) -> Vec<u8> {
+    let mut message = format!(
+        "From: a@example.com\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\nSee the document.\r\n\
+         --b\r\nContent-Type: {kind}; name=\"{name}\"\r\n\
+         Content-Disposition: attachment; filename=\"{name}\"\r\n\
+         Content-Transfer-Encoding: binary\r\n\r\n"
+    )
+    .into_bytes();
+    message.extend_from_slice(octets);
+    message.extend_from_slice(b"\r\n--b--\r\n");
+    message
+}
+
+fn refusal(message: &[u8]) -> String {
+    draw(&request(), message).expect_err("it is faxed").to_string()
+}
+
+fn pages(message: &[u8]) -> Drawn {
+    draw(&request(), message).expect("it is not faxed")
+}
+
+/// Pages that are white squares: enough for counting.
+fn pdf(count: usize) -> Vec<u8> {
+    let mut file = b"%PDF-1.4\n".to_vec();
+    let mut places = Vec::new();
+    let mut object = |file: &mut Vec<u8>, body: &str| {
+        places.push(file.len());
+        let number = places.len();
+        file.extend(format!("{number} 0 obj\n{body}\nendobj\n").bytes());
+    };
+    object(&mut file, "<< /Type /Catalog /Pages 2 0 R >>");
+    let mut kids = String::new();
+    for page in 0..count {
+        write!(kids, "{} 0 R ", page + 3).unwrap();
+    }
+    object(&mut file, &format!("<< /Type /Pages /Count {count} /Kids [{kids}] >>"));
+    for _ in 0..count {
+        object(&mut file, "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>");
+    }
+    let start = file.len();
+    file.extend(format!("xref\n0 {}\n0000000000 65535 f \n", places.len() + 1).bytes());
+    for place in &places {
+        file.extend(format!("{place:010} 00000 n \n").bytes());
+    }
+    let size = places.len() + 1;
+    file.extend(
+        format!("trailer << /Size {size} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n").bytes(),
+    );
+    file
+}
+
+#[test]
+fn a_document_of_ten_thousand_pages_is_refused_by_its_count() {
+    assert_eq!(pages(&with("a.pdf", "application/pdf", &pdf(3))).faxes[0].pages, 4);
+    let many = with("a.pdf", "application/pdf", &pdf(10_000));
+    let began = Instant::now();
+    assert_eq!(refusal(&many), "it has more than 20 pages");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_damaged_document_is_named() {
+    for octets in [&b"%PDF-1.7 and nothing"[..], b"%PDF-", &pdf(1)[..60]] {
+        let why = refusal(&with("plan.pdf", "application/pdf", octets));
+        assert!(why.starts_with("\"plan.pdf\" cannot be read"), "{why}");
+    }
+    let why = refusal(&with("a.png", "image/png", b"\x89PNG\r\n\x1a\nnothing"));
+    assert!(why.starts_with("\"a.png\" cannot be read"), "{why}");
+}
+
+#[test]
+fn a_document_with_a_password_is_named_and_one_with_an_empty_password_is_faxed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(
+        at("a.ps"),
+        "%!PS\n/Helvetica findfont 20 scalefont setfont 72 700 moveto (x) show showpage\n",
+    )
+    .unwrap();
+    for (user, name) in [("secret", "locked.pdf"), ("", "open.pdf")] {
+        let made = Command::new("ps2pdf")
+            .args(["-sOwnerPassword=owner", &format!("-sUserPassword={user}")])
+            .args([at("a.ps"), at(name)])
+            .status()
+            .expect("ps2pdf (Debian package ghostscript)");
+        assert!(made.success());
+    }
+    let locked = with("locked.pdf", "application/pdf", &fs::read(at("locked.pdf")).unwrap());
+    assert_eq!(refusal(&locked), "\"locked.pdf\" is protected by a password");
+    let open = with("open.pdf", "application/pdf", &fs::read(at("open.pdf")).unwrap());
+    assert_eq!(pages(&open).faxes[0].pages, 2);
+}
+
+#[test]
+fn an_enormous_picture_is_refused_before_it_is_decoded() {
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    png.extend(30_000_u32.to_be_bytes());
+    png.extend(30_000_u32.to_be_bytes());
+    png.extend([8, 2, 0, 0, 0]);
+    // The checksum of these bytes; a reader that checks it first must find it right.
+    png.extend(crc(&png[12..]).to_be_bytes());
+    png.extend(b"\0\0\0\0IDAT");
+    png.extend(crc(b"IDAT").to_be_bytes());
+    let began = Instant::now();
+    let why = refusal(&with("big.png", "image/png", &png));
+    assert_eq!(why, "\"big.png\" is larger than 20000 by 20000 dots");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+/// CRC-32 as PNG has it.
+fn crc(octets: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for octet in octets {
+        crc ^= u32::from(*octet);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+#[test]
+fn what_cannot_be_faxed_is_named_and_nothing_is_left_out_silently() {
+    for (name, kind, octets, says) in [
+        ("setup.exe", "application/octet-stream", &b"MZ"[..], "is a program"),
+        ("song.mp3", "audio/mpeg", b"ID3", "is sound or film"),
+        ("letter.docx", "application/zip", b"PK\x03\x04", "is an office document"),
+        ("all.zip", "application/zip", b"PK\x03\x04", "is an archive"),
+        ("winmail.dat", "application/ms-tnef", b"\x78\x9f", "is a container of Outlook"),
+    ] {
+        let why = refusal(&with(name, kind, octets));
+        assert!(why.contains(name) && why.contains(says), "{why}");
+    }
+}
+
+#[test]
+fn a_message_with_nothing_in_it_is_no_blank_page() {
+    for message in [
+        &b"From: a@example.com\r\nSubject: x\r\n\r\n"[..],
+        b"From: a@example.com\r\n\r\n  \r\n\r\n",
+        b"From: a@example.com\r\nContent-Type: text/html\r\n\r\n<p> </p><img src=x>",
+    ] {
+        assert_eq!(draw(&request(), message).unwrap_err(), Trouble::Nothing);
+    }
+}
+
+#[test]
+fn long_lines_many_writings_and_odd_characters_do_no_harm() {
+    let header = b"From: a@example.com\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n";
+    let message = |text: &str| [&header[..], text.as_bytes()].concat();
+    let one_line = message(&"x".repeat(100_000));
+    assert_eq!(refusal(&one_line), "it has more than 20 pages");
+    let long = message(&"a long text of many words ".repeat(80_000));
+    assert_eq!(refusal(&long), "it has more than 20 pages");
+    let mixed = message(
+        "abc\0def \u{202e}abc \u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{65e5}\u{672c} \u{1f600}\u{200b}",
+    );
+    let drawn = pages(&mixed);
+    assert!(drawn.missing.contains(&'\u{65e5}') && drawn.missing.contains(&'\u{1f600}'));
+    assert_eq!(drawn.faxes[0].pages, 1);
+}
+
+#[test]
+fn an_empty_list_of_pages_is_an_empty_file_and_not_a_crash() {
+    let profile = pages::Profile::Simple;
+    assert_eq!(tiff_f::write(&[], Resolution::Fine, profile).len(), 8);
+}
+
+#[test]
+fn the_program_can_open_nothing_and_start_nothing() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mailkeep-pages"))
+        .arg("draw")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    let until = Instant::now() + Duration::from_secs(20);
+    let limit = |name: &str| -> Option<String> {
+        let text = fs::read_to_string(&limits).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?.to_owned();
+        Some(line[name.len()..].split_whitespace().next()?.to_owned())
+    };
+    // They are set before anything is read, so they stand while it waits for its request.
+    while limit("Max core file size").as_deref() != Some("0") {
+        assert!(Instant::now() < until, "it does not lock itself up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for (name, wanted) in [
+        ("Max open files", "3"),
+        ("Max processes", "0"),
+        ("Max file size", "0"),
+        ("Max cpu time", "60"),
+        ("Max address space", "1610612736"),
+    ] {
+        assert_eq!(limit(name).as_deref(), Some(wanted), "{name}");
+    }
+    let mut request = serde_json::to_vec(&request()).unwrap();
+    request.extend(b"\nFrom: a@example.com\r\n\r\nHello\r\n");
+    child.stdin.take().unwrap().write_all(&request).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stdout.starts_with(b"{\"drawn\""));
+}
