@@ -37,6 +37,13 @@ const PACKAGES: &[&str] = &[
     "rspamd",
     "spamassassin",
     "spamd",
+    "ghostscript",
+    "libtiff-tools",
+    // The fax line of tests, and what it is built of.
+    "gcc",
+    "hylafax-server",
+    "libspandsp-dev",
+    "libtiff-dev",
     // What Exim is linked with.
     "libdb5.3",
     "libgnutls-dane0",

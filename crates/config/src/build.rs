@@ -23,6 +23,7 @@ mod authentication;
 mod certificate;
 mod directory;
 mod domain;
+mod fax;
 mod filters;
 mod flow;
 mod limits;
@@ -105,6 +106,8 @@ impl Builder<'_> {
         let credentials = self.all_credentials(top);
         let listeners = self.listeners(top, &basics, limits.as_ref());
         let domains = self.domains(top, &basics, &listeners);
+        let fax_accounts = self.fax_accounts(top);
+        let domains = self.with_fax_domains(domains, &fax_accounts);
         let sign_in = self.sign_in(top);
         let directories = self.directories(top);
         let rate_classes = self.rate_classes(top);
@@ -160,6 +163,7 @@ impl Builder<'_> {
             directories,
             sign_in: sign_in?,
             domains,
+            fax_accounts,
             rule_set: rule_set?,
             policy: policy?,
             limits: limits?,

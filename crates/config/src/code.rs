@@ -179,6 +179,13 @@ catalogue! {
         "The variable, file or credential that holds the secret does not exist or is empty. Secrets are named as `env:NAME`, `file:PATH` or `credential:NAME` (systemd's LoadCredential=), never written into the configuration."
     SecretInClear 502 "A secret stands in the configuration"
         "Configuration is read, copied, compared and kept in revisions, so secrets do not belong in it. Name where the secret is kept: `env:NAME`, `file:PATH` or `credential:NAME`."
+
+    FaxTrustUnrestrained 601 "Trusted fax domains without a restraint"
+        "Anyone could send faxes in the name of a trusted domain. Say which mail servers may deliver (`mail-server-white-list`), or have SPF confirm the sender (`spoofing-protection on softfail reject`), or both."
+    FaxSourcesOpen 602 "Faxes are accepted from every mail server"
+        "The Mail Server White List is empty and Spoofing Protection is off, so whoever knows a user's address can send faxes in that name."
+    FaxNumber 603 "A telephone number or country cannot be"
+        "Numbers are written nationally, as in the `country` of the account, or internationally with `+`; beginnings of numbers always with `+`. Emergency, premium-rate and satellite numbers cannot be one's own."
 }
 
 impl fmt::Display for Code {

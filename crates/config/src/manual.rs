@@ -8,9 +8,9 @@ use rules::fact::Kind as FactKind;
 use crate::code::Code;
 use crate::schema::{
     ARC_SEALING, Absent, Argument, BANS, CERTIFICATE, CODES, CONDITIONS, CREDENTIALS, Context,
-    Count, DELIVERY, DMARC_REPORTS, DNS, DNSBL, DOMAIN, Directive, EVIDENCE, FLOW, FORCE_ENCRYPT,
-    GREYLISTING, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULE,
-    SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, TOP, URIBL,
+    Count, DELIVERY, DMARC_REPORTS, DNS, DNSBL, DOMAIN, Directive, EVIDENCE, FAX, FAX_USER, FLOW,
+    FORCE_ENCRYPT, GREYLISTING, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE, QUOTA, RATE_CLASS,
+    REPUTATION, RULE, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, TOP, URIBL,
 };
 use crate::value::Kind;
 
@@ -56,7 +56,7 @@ pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let _ = writeln!(page, "## Outside all blocks\n");
     directives(&mut page, &TOP);
-    let blocks: [(&str, &'static Context); 29] = [
+    let blocks: [(&str, &'static Context); 31] = [
         ("dns", &DNS),
         ("hosts", &HOSTS),
         ("mx", &MX),
@@ -66,6 +66,8 @@ pub fn manual_markdown() -> String {
         ("limits", &LIMITS),
         ("timeouts", &TIMEOUTS),
         ("domain NAME", &DOMAIN),
+        ("fax NAME", &FAX),
+        ("user ADDRESS", &FAX_USER),
         ("table NAME KIND", &TABLE),
         ("force-encrypt", &FORCE_ENCRYPT),
         ("queue", &QUEUE),

@@ -18,6 +18,7 @@ use crate::source::{Sources, Span};
 mod authentication;
 mod delivery;
 mod directory;
+mod fax;
 mod filters;
 mod flow;
 mod listener;
@@ -30,6 +31,7 @@ pub use self::lists::{Dnsbl, Greylisting, List, ListSource, Reputation, Uribl};
 pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderAuthentication};
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use directory::LdapDirectory;
+pub use fax::{FaxAccount, FaxNotices, FaxTransport, FaxUser};
 pub use filters::{Holding, MilterEntry, Quarantine, ScannerEntry, Scanning};
 pub use flow::{Bans, Flow, Quota, SizeLimits};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
@@ -74,6 +76,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// The domains that are ours.
     pub domains: Vec<LocalDomain>,
+    /// The accounts that turn mail into faxes.
+    pub fax_accounts: Vec<FaxAccount>,
     /// The rules, tables and Force Encrypt entries, as written.
     pub rule_set: rules::RuleSet,
     /// The same, compiled.
@@ -355,6 +359,11 @@ impl Config {
     /// The domain of ours that `domain` is.
     pub fn domain(&self, domain: &Domain) -> Option<&LocalDomain> {
         self.domains.iter().find(|ours| *ours.name == *domain)
+    }
+
+    /// The fax account of a name.
+    pub fn fax_account(&self, name: &str) -> Option<&FaxAccount> {
+        self.fax_accounts.iter().find(|account| *account.name == name)
     }
 
     /// The targets that `mx { }` names for a domain.

@@ -5,6 +5,7 @@
 
 mod authentication;
 mod directory;
+mod fax;
 mod filters;
 mod flow;
 mod listener;
@@ -17,6 +18,7 @@ mod top;
 
 pub use authentication::{ARC, DKIM, DMARC, SENDER_AUTHENTICATION, SPF};
 pub use directory::DIRECTORY;
+pub use fax::{FAX, FAX_USER};
 pub use filters::{HOLDING, MILTER, QUARANTINE, SCANNER, SCANNING};
 pub use flow::{BANS, FLOW, QUOTA, SIZE_LIMITS};
 pub use listener::{LIMITS, LISTENER, TIMEOUTS};

@@ -4,9 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use config::schema::{
     ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DMARC_REPORTS, DNS, DNSBL,
-    DOMAIN, EVIDENCE, FLOW, GREYLISTING, HOLDING, LIMITS, LISTENER, LOG, MILTER, QUARANTINE, QUEUE,
-    QUOTA, RATE_CLASS, REPUTATION, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS,
-    TOP, URIBL,
+    DOMAIN, EVIDENCE, FAX, FAX_USER, FLOW, GREYLISTING, HOLDING, LIMITS, LISTENER, LOG, MILTER,
+    QUARANTINE, QUEUE, QUOTA, RATE_CLASS, REPUTATION, SCANNER, SCANNING, SIGN_IN, SIGNING,
+    SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
 };
 use config::{Config, parse};
 
@@ -82,7 +82,22 @@ static PLACES: &[Place] = &[
     place(&URIBL, "uribl links {", &["zone links.example"]),
     place(&GREYLISTING, "greylisting {", &[]),
     place(&REPUTATION, "reputation {", &[]),
+    place(&FAX, "fax clinic {", &FAX_NEEDED),
+    Place {
+        context: &FAX_USER,
+        open: "fax clinic { domains f.example; organisation X; main-number +12025550100; country US; user a@b.example {",
+        needed: &[],
+        close: "} }",
+    },
     place(&LISTENER, "listener l {", &["port 2626", "certificate other"]),
+];
+
+const FAX_NEEDED: [&str; 5] = [
+    "domains f.example",
+    "organisation X",
+    "main-number +12025550100",
+    "country US",
+    "mail-server-white-list 192.0.2.1",
 ];
 
 static COMPILED: LazyLock<Arc<rules::Policy>> =

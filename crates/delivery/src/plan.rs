@@ -110,7 +110,7 @@ impl Plan {
                 anchor: Anchor::Configured,
                 dns_secure: false,
             }],
-            Route::Maildir(_) => Vec::new(),
+            Route::Maildir(_) | Route::Fax(_) => Vec::new(),
         };
         targets.truncate(CONTACTS_MAX);
         if targets.is_empty() {

@@ -86,7 +86,7 @@ impl Agent {
             no_host: None,
             hosts: Vec::new(),
         };
-        if matches!(route, Route::Maildir(_)) {
+        if matches!(route, Route::Maildir(_) | Route::Fax(_)) {
             return probe;
         }
         match Plan::new(route, &inner.resolver, &inner.settings).await {

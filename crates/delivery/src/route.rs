@@ -19,6 +19,8 @@ pub enum Route {
     Lmtp(Lmtp),
     /// Into Maildir folders of ours.
     Maildir(MaildirRoute),
+    /// To the fax account of this name. The fax service takes it, not the agent.
+    Fax(String),
 }
 
 /// A smart host.
@@ -73,6 +75,7 @@ impl fmt::Display for Route {
             Self::Lmtp(Lmtp::Tcp { host, port }) => write!(f, "LMTP at {host}:{port}"),
             Self::Lmtp(Lmtp::Unix(path)) => write!(f, "LMTP at {}", path.display()),
             Self::Maildir(maildir) => write!(f, "Maildir under {}", maildir.root.display()),
+            Self::Fax(account) => write!(f, "fax account {account}"),
         }
     }
 }

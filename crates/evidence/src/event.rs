@@ -29,6 +29,33 @@ pub enum Event {
     AccountChanged(AccountChanged),
     /// The server started.
     Started(Started),
+    /// A fax that a message became has come to another state.
+    FaxChanged(Box<FaxChanged>),
+}
+
+/// A fax that has come to another state. It is about the message it was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaxChanged {
+    /// The fax.
+    pub fax: TraceId,
+    /// The account it is sent by.
+    pub account: String,
+    /// The number it is for.
+    pub number: String,
+    /// Where it stands, in a word.
+    pub state: String,
+    /// The same in words for a person, where they say more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How many pages it has.
+    pub pages: u32,
+    /// How many of them the other machine has confirmed.
+    pub confirmed: u32,
+    /// SHA-256 of the file of its pages.
+    pub sha256: Digest,
+    /// What the transport calls it, once it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<String>,
 }
 
 /// A message that was taken.
@@ -289,6 +316,8 @@ pub enum TargetKind {
     Lmtp,
     /// A mailbox of this server.
     Mailbox,
+    /// A fax account of this server, which makes faxes of it.
+    Fax,
 }
 
 /// A host that was tried and did not do.

@@ -99,7 +99,8 @@ impl Ledger {
             | Event::AdminAction(_)
             | Event::ConfigChanged(_)
             | Event::AccountChanged(_)
-            | Event::Started(_) => {}
+            | Event::Started(_)
+            | Event::FaxChanged(_) => {}
         }
     }
 

@@ -34,7 +34,7 @@ pub use entry::{Entry, SCHEMA_VERSION};
 pub use error::EvidenceError;
 pub use event::{
     Accepted, AccountChanged, AdminAction, Attempted, Authenticated, Client, ConfigChanged,
-    Decision, Ending, EnvelopeFacts, Event, FilterFinding, Finished, FinishedRecipient,
+    Decision, Ending, EnvelopeFacts, Event, FaxChanged, FilterFinding, Finished, FinishedRecipient,
     MessageFacts, Origin, Promise, Refused, RuleEffect, RuleRef, Started, Target, TargetKind,
     Tried, TriedRecipient, TriedResult,
 };

@@ -89,7 +89,8 @@ impl Page {
             | Event::AdminAction(_)
             | Event::ConfigChanged(_)
             | Event::AccountChanged(_)
-            | Event::Started(_) => None,
+            | Event::Started(_)
+            | Event::FaxChanged(_) => None,
         });
         if let Some(accepted) = accepted {
             let message = &accepted.message;
@@ -126,6 +127,17 @@ impl Page {
                 let what =
                     format!("started {} with revision {}", started.version, started.revision);
                 self.line("server", &format!("{}  {}", time(entry.at), clean(&what)));
+            }
+            Event::FaxChanged(fax) => {
+                let what = format!(
+                    "{} {}, {} of {} pages confirmed  (fax {})",
+                    fax.number,
+                    fax.detail.as_ref().unwrap_or(&fax.state),
+                    fax.confirmed,
+                    fax.pages,
+                    fax.fax
+                );
+                self.line("fax", &format!("{}  {}", time(entry.at), clean(&what)));
             }
         }
     }
@@ -334,6 +346,7 @@ fn way(target: &Target) -> String {
         TargetKind::SmartHost => format!("by the smart host {name}"),
         TargetKind::Lmtp => format!("by LMTP to {name}"),
         TargetKind::Mailbox => format!("into the mailbox {name}"),
+        TargetKind::Fax => format!("to the fax account {name}"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! their numbers begin with 0.
 
 pub mod authentication;
+mod fax;
 mod ownership;
 mod scan;
 
@@ -47,6 +48,7 @@ pub fn rules(set: &RuleSet) -> Vec<Rule> {
     rules.extend(set.scanning.into_iter().flat_map(scan::rules).map(|(rule, _)| rule));
     rules.extend(ownership::rules(set.sender_must_match).into_iter().map(|(rule, _)| rule));
     rules.extend(set.lists.rules().into_iter().map(|(rule, _)| rule));
+    rules.extend(set.has_fax.then(fax::rules).into_iter().flatten().map(|(rule, _)| rule));
     rules
 }
 
@@ -150,6 +152,7 @@ pub fn show(set: &RuleSet) -> String {
     reasons.extend(scan);
     reasons.extend(ownership);
     reasons.extend(set.lists.rules().into_iter().map(|(_, reason)| reason));
+    reasons.extend(set.has_fax.then(fax::rules).into_iter().flatten().map(|(_, reason)| reason));
     for ((minor, rule), reason) in (1..).zip(&rules).zip(reasons) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# 0.{minor} {reason}\n{rule}");

@@ -53,6 +53,8 @@ pub enum Fact {
     RecipientAccount,
     /// Whether the recipient is ours or another server's.
     Delivery,
+    /// Why account security of a fax account is against the message.
+    FaxDenial,
     /// How many recipients the transaction has.
     RecipientCount,
     /// Whose the reverse-path is.
@@ -230,7 +232,7 @@ impl Fact {
     }
 
     /// Every fact; [`Fact::Header`] without a name.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::Tls,
         Self::TlsVersion,
         Self::TlsCipher,
@@ -248,6 +250,7 @@ impl Fact {
         Self::RecipientDomain,
         Self::RecipientAccount,
         Self::Delivery,
+        Self::FaxDenial,
         Self::RecipientCount,
         Self::SenderAddress,
         Self::FromAddress,
@@ -344,6 +347,12 @@ impl Fact {
             Self::Delivery => all(&mut recipient
                 .iter()
                 .map(|r| Seen::Word(if r.is_local { Word::Local } else { Word::Relaying }))),
+            Self::FaxDenial => all(&mut facts
+                .fax
+                .as_ref()
+                .and_then(|fax| fax.denial)
+                .iter()
+                .map(|denial| Seen::Word(denial.word()))),
             Self::RecipientCount => {
                 all(&mut facts.recipient_count.iter().map(|n| Seen::Number(u64::from(*n))))
             }

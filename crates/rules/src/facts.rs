@@ -44,6 +44,9 @@ pub struct Facts {
     pub sender: Option<ReversePath>,
     /// The recipient that the decision is about.
     pub recipient: Option<RecipientFacts>,
+    /// What account security says, where the recipient is a fax machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fax: Option<crate::fax::FaxFacts>,
     /// How many recipients the transaction has.
     pub recipient_count: Option<u32>,
     /// The message itself.

@@ -14,6 +14,7 @@ pub mod decision;
 pub mod explanation;
 pub mod fact;
 pub mod facts;
+pub mod fax;
 mod flow_facts;
 pub mod force_encrypt;
 pub mod hints;
@@ -44,6 +45,7 @@ pub use facts::{
     AccountKind, Attachment, Facts, HeaderField, MessageFacts, Moment, Ownership, RecipientFacts,
 };
 pub use facts::{AuthenticationFacts, SignatureFacts};
+pub use fax::{FaxDenial, FaxFacts};
 pub use flow_facts::FlowFacts;
 pub use force_encrypt::ForceEncrypt;
 pub use list_rules::ListRules;

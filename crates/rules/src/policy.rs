@@ -43,6 +43,8 @@ pub struct RuleSet {
     pub sender_must_match: built_in::SenderMatch,
     /// Which built-in rules of lists there are.
     pub lists: crate::list_rules::ListRules,
+    /// Mail can become faxes here, so the rules of account security stand.
+    pub has_fax: bool,
 }
 
 impl Default for RuleSet {
@@ -59,6 +61,7 @@ impl Default for RuleSet {
             scanning: None,
             sender_must_match: built_in::SenderMatch::Off,
             lists: crate::list_rules::ListRules::default(),
+            has_fax: false,
         }
     }
 }

@@ -161,6 +161,19 @@ pub enum Word {
     Allow,
     /// The sender has to come again.
     Waiting,
+    /// Account security of a fax account: nobody the account knows.
+    #[serde(rename = "unknown-sender")]
+    UnknownSender,
+    /// The same: the mail server is not on the white list.
+    #[serde(rename = "white-list")]
+    WhiteList,
+    /// The same: SPF does not prove the sender.
+    Spoofing,
+    /// The same: SPF cannot be evaluated now.
+    #[serde(rename = "spf-unavailable")]
+    SpfUnavailable,
+    /// The same: the author is not of the sender's domain.
+    Misaligned,
 }
 
 impl Word {
@@ -207,6 +220,11 @@ impl Word {
             Self::Octets => "octets",
             Self::Allow => "allow",
             Self::Waiting => "waiting",
+            Self::UnknownSender => "unknown-sender",
+            Self::WhiteList => "white-list",
+            Self::Spoofing => "spoofing",
+            Self::SpfUnavailable => "spf-unavailable",
+            Self::Misaligned => "misaligned",
         }
     }
 }

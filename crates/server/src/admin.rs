@@ -329,6 +329,7 @@ fn makes_folder(request: &Request) -> bool {
         | Request::Evidence(_)
         | Request::Ledger(_)
         | Request::Lists(_)
+        | Request::Fax(_)
         | Request::ForceEncrypt(_) => false,
     }
 }

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod content;
+mod fax;
 mod report;
 pub mod route;
 

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::activation::Inherited;
 use crate::dispatch::Dispatcher;
+use crate::fax::Faxes;
 use crate::guard::{self, Guard};
 use crate::holding::Holds;
 use crate::identity;
@@ -86,6 +87,8 @@ pub struct Server {
     pub signatory: Signatory,
     /// Accounts whose outgoing mail waits.
     pub held: Holds,
+    /// Follows faxes.
+    pub faxes: Faxes,
     /// When it started.
     pub started: Timestamp,
     /// Replies that a rule lets wait.
@@ -155,6 +158,7 @@ impl Server {
             metrics: Metrics::new(),
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),
             held: Holds::open(&store).await?,
+            faxes: Faxes::default(),
             started: now,
             tarpit: Semaphore::new(TARPITS_AT_A_TIME),
             notary,
@@ -183,6 +187,7 @@ impl Server {
         inherited.close();
         snapshot.lists.start(&server);
         server.dispatcher.run(&server);
+        server.faxes.run(&server);
         server.tend();
         Ok(server)
     }
@@ -271,6 +276,7 @@ impl Server {
         self.dispatcher.resize(*snapshot.config.queue.concurrency as usize);
         self.dispatcher.wake();
         snapshot.lists.start(self);
+        self.faxes.wake();
         tokio::spawn(async move { old.agent.close_idle().await });
         self.record(Event::ConfigChanged(evidence::ConfigChanged {
             revision: number,

@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub asks_for_headers: bool,
     /// The milters and scanners.
     pub filters: Filters,
+    /// Where connections may go.
+    pub egress: Egress,
     /// The data folder.
     pub data: PathBuf,
     /// How fast each class of messages leaves.
@@ -134,6 +136,7 @@ impl Snapshot {
             agent,
             certificates,
             domains,
+            egress,
             data: data.to_owned(),
             directory,
         })

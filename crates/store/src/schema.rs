@@ -12,7 +12,7 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
 pub(crate) const MIGRATIONS: &[&str] =
-    &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY, DMARC_REPORTS, HELD_ACCOUNTS];
+    &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY, DMARC_REPORTS, HELD_ACCOUNTS, FAX];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -223,6 +223,25 @@ CREATE TABLE contact (
 ) WITHOUT ROWID;
 CREATE INDEX contact_last ON contact (account, last);
 CREATE INDEX contact_first ON contact (account, first);
+";
+
+/// Faxes. What is to be done about one is found by its due time; a fax that nothing is to
+/// be done about has none.
+const FAX: &str = "
+CREATE TABLE fax (
+    id BLOB PRIMARY KEY,
+    message BLOB NOT NULL,
+    recipient TEXT NOT NULL,
+    account TEXT NOT NULL,
+    number TEXT NOT NULL,
+    state TEXT NOT NULL,
+    due INTEGER,
+    created INTEGER NOT NULL,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX fax_message ON fax (message, recipient);
+CREATE INDEX fax_due ON fax (due) WHERE due IS NOT NULL;
+CREATE INDEX fax_state ON fax (state);
 ";
 
 /// Brings the database at `path` to the newest of `migrations`, each step in

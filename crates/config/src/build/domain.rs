@@ -22,7 +22,6 @@ impl Builder<'_> {
         for item in top.all("domain") {
             domains.extend(self.domain(item, basics, listeners));
         }
-        self.unique("domain", domains.iter().map(|domain| domain.name.clone()));
         domains
     }
 
@@ -85,7 +84,10 @@ impl Builder<'_> {
         };
         let has_network = match route {
             Route::Smtp(_) | Route::Lmtp(LmtpTarget::Tcp(_)) => true,
-            Route::Mailboxes | Route::Maildir(_) | Route::Lmtp(LmtpTarget::Unix(_)) => false,
+            Route::Mailboxes
+            | Route::Maildir(_)
+            | Route::Lmtp(LmtpTarget::Unix(_))
+            | Route::Fax(_) => false,
         };
         if let (false, Some(span)) = (has_network, word.span) {
             let message = "this mail never leaves the machine, so there is nothing to encrypt";
@@ -104,7 +106,10 @@ impl Builder<'_> {
         let (targets, default_port): (&[Target], u16) = match &route.value {
             Route::Smtp(targets) => (targets, 25),
             Route::Lmtp(LmtpTarget::Tcp(target)) => (std::slice::from_ref(target), 24),
-            Route::Mailboxes | Route::Maildir(_) | Route::Lmtp(LmtpTarget::Unix(_)) => return,
+            Route::Mailboxes
+            | Route::Maildir(_)
+            | Route::Lmtp(LmtpTarget::Unix(_))
+            | Route::Fax(_) => return,
         };
         let Some(span): Option<Span> = route.span else { return };
         for target in targets {

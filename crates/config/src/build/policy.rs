@@ -39,8 +39,15 @@ impl Builder<'_> {
             names.push(name);
         }
         self.unique("rule", names);
-        let local_domains =
-            top.all("domain").filter_map(|item| item.argument(0)).map(|name| name.value).collect();
+        let fax = top.all("fax").filter_map(|item| item.section.as_ref());
+        let fax_domains = fax.filter_map(|section| section.list::<mail::Domain>("domains"));
+        let has_fax = top.find("fax").is_some();
+        let local_domains = top
+            .all("domain")
+            .filter_map(|item| item.argument(0))
+            .map(|name| name.value)
+            .chain(fax_domains.flat_map(|domains| domains.value))
+            .collect();
         let sound = !has_errors(&self.diagnostics[before..]);
         sound.then_some(RuleSet {
             rules,
@@ -49,6 +56,7 @@ impl Builder<'_> {
             force_encrypt,
             local_domains,
             default_encryption,
+            has_fax,
             lists: super::spam_lists::list_rules(top),
             ..RuleSet::default()
         })

@@ -93,6 +93,8 @@ pub enum Route {
     Lmtp(LmtpTarget),
     /// Over SMTP, to the first that answers; never none.
     Smtp(Vec<Target>),
+    /// To fax machines, as the account of this name has it. Only `fax NAME { }` makes it.
+    Fax(String),
 }
 
 #[cfg(test)]

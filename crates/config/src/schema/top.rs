@@ -1,8 +1,8 @@
 //! Directives outside all blocks, and the small blocks.
 
 use super::{
-    ARC_SEALING, Absent, BANS, Context, DELIVERY, DIRECTORY, DMARC_REPORTS, DNSBL, Directive, FLOW,
-    FORCE_ENCRYPT, GREYLISTING, HOLDING, LIMITS, LISTENER, MILTER, QUARANTINE, QUEUE, QUOTA,
+    ARC_SEALING, Absent, BANS, Context, DELIVERY, DIRECTORY, DMARC_REPORTS, DNSBL, Directive, FAX,
+    FLOW, FORCE_ENCRYPT, GREYLISTING, HOLDING, LIMITS, LISTENER, MILTER, QUARANTINE, QUEUE, QUOTA,
     RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TABLE,
     TIMEOUTS, URIBL, block, keyword, lines, many, one, values,
 };
@@ -168,6 +168,14 @@ pub static TOP: Context = Context {
             "How accounts sign in, and what their passwords must be.",
             "sign-in { password-length 16 }",
         ),
+        Directive::new(
+            "fax",
+            &[block(&[one("name", Kind::Name)], &FAX)],
+            Absent::Derived("none; nothing is faxed"),
+            "An enterprise account that turns mail into faxes.",
+            "fax clinic { domains fax.example.com; organisation \"Clinic\"; main-number +12025550100; country US; user ann@example.com; mail-server-white-list 10.20.0.0/16 }",
+        )
+        .repeatable(),
         Directive::new(
             "table",
             &[

@@ -172,6 +172,7 @@ pub(super) fn is_single(fact: &Fact) -> bool {
         | Fact::RecipientAccount
         | Fact::SenderAddress
         | Fact::FromAddress
+        | Fact::FaxDenial
         | Fact::Delivery
         | Fact::RecipientCount
         | Fact::MessageSize

@@ -40,6 +40,13 @@ impl Fact {
             &[Word::Passed, Word::Infected, Word::Spam, Word::Skipped, Word::Failed];
         const TLS: (Stage, Stage) = (Hello, Mail);
         const LISTS: &[Word] = &[Word::Reject, Word::Allow];
+        const DENIALS: &[Word] = &[
+            Word::UnknownSender,
+            Word::WhiteList,
+            Word::Spoofing,
+            Word::SpfUnavailable,
+            Word::Misaligned,
+        ];
         match self {
             Self::Tls => {
                 info("connection", "tls", TLS, Kind::Flag, "Whether the connection is under TLS.")
@@ -143,6 +150,13 @@ impl Fact {
                 (Rcpt, Rcpt),
                 Kind::Words(DELIVERY),
                 "Whether the recipient's domain is ours (local) or not (relaying).",
+            ),
+            Self::FaxDenial => info(
+                "fax denial",
+                "present",
+                (Rcpt, Data),
+                Kind::Words(DENIALS),
+                "Why the account security of a fax account is against the message.",
             ),
             Self::RecipientCount => info(
                 "recipient count",

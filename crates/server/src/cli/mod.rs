@@ -77,6 +77,9 @@ enum Command {
     /// Partners that get mail encrypted or not at all
     #[command(subcommand)]
     ForceEncrypt(control::force_encrypt::Request),
+    /// Faxes: accounts, jobs, pages; send again, cancel
+    #[command(subcommand)]
+    Fax(control::fax::Request),
     /// Domains of this server
     #[command(subcommand)]
     Domain(control::domains::Request),
@@ -150,6 +153,7 @@ pub fn run() -> ExitCode {
         Command::Quarantine(request) => ask::run(&global, &Request::Quarantine(request)),
         Command::Ban(request) => ask::run(&global, &Request::Ban(request)),
         Command::Quota(request) => ask::run(&global, &Request::Quota(request)),
+        Command::Fax(request) => ask::run(&global, &Request::Fax(request)),
         Command::ForceEncrypt(request) => ask::run(&global, &Request::ForceEncrypt(request)),
         Command::AppPassword(request) => ask::run(&global, &Request::AppPassword(request)),
         Command::Account(request) => ask::run_account(&global, request),

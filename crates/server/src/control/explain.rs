@@ -170,6 +170,7 @@ fn facts(request: &Request, listener: &Listener) -> Facts {
         authenticated: request.authenticated.as_ref().map(Address::to_string),
         sender: Some(request.from.clone()),
         recipient: None,
+        fax: None,
         recipient_count: u32::try_from(request.to.len()).ok(),
         message: message.or(sized),
         scan: None,
@@ -191,6 +192,7 @@ async fn tell(
     let mut facts = facts.clone();
     facts.recipient = Some(crate::conversation::recipient_facts(to, &resolution));
     facts.flow = ground::flow(admin, ground, request, &facts, to);
+    facts.fax = crate::fax::judge::facts(&ground.snapshot, &facts, to, None, None);
     let policy = &ground.snapshot.policy;
     let mut story = policy.story(&facts);
     let decision = policy.decide_through(&facts, Stage::Data);

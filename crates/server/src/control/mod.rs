@@ -16,6 +16,7 @@ pub mod domains;
 mod ending;
 pub mod evidence;
 pub mod explain;
+pub mod fax;
 pub mod force_encrypt;
 pub mod hold;
 pub mod ledger;
@@ -91,6 +92,8 @@ pub enum Request {
     Config(configuration::Request),
     /// `force-encrypt …`.
     ForceEncrypt(force_encrypt::Request),
+    /// `fax …`.
+    Fax(fax::Request),
 }
 
 /// Answers `request` with what `admin` reaches. A failure is an answer too.
@@ -116,6 +119,7 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::Lists(request) => lists::answer(admin, request).await,
         Request::Config(request) => configuration::answer(admin, request).await,
         Request::ForceEncrypt(request) => force_encrypt::answer(admin, request).await,
+        Request::Fax(request) => fax::answer(admin, request).await,
     };
     outcome.unwrap_or_else(|error| Answer::failure(exit_of(&error), format!("{error:#}.")))
 }

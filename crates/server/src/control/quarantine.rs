@@ -151,6 +151,7 @@ async fn findings(admin: &Admin, trace: TraceId) -> anyhow::Result<Vec<FilterFin
         | Event::AdminAction(_)
         | Event::ConfigChanged(_)
         | Event::AccountChanged(_)
+        | Event::FaxChanged(_)
         | Event::Started(_) => None,
     });
     Ok(accepted.map(|accepted| accepted.filters).unwrap_or_default())

@@ -13,6 +13,7 @@ use sender_auth::results::{Findings, Session, sentence};
 use sender_auth::{Message, Outcome, Reading, dmarc, spf};
 
 use super::Conversation;
+use crate::fax::judge;
 
 /// What is known of the sender of the transaction under way.
 #[derive(Default)]
@@ -21,6 +22,8 @@ pub(super) struct Authenticity {
     helo: Option<spf::Finding>,
     /// What was found, once it was looked for.
     found: Option<Findings>,
+    /// What SPF says of the reverse-path, asked for a fax where nobody else asks.
+    for_fax: Option<Outcome>,
     /// Why nobody can say who the author is.
     unclear: Option<String>,
 }
@@ -29,6 +32,7 @@ impl Authenticity {
     /// The transaction is over.
     pub(super) fn reset(&mut self) {
         self.found = None;
+        self.for_fax = None;
         self.unclear = None;
     }
 
@@ -57,26 +61,17 @@ impl Conversation {
         if !self.checks_senders() {
             return;
         }
-        let address = self.facts.sender.as_ref().and_then(|sender| sender.address());
-        let helo = self.facts.helo.clone().unwrap_or_default();
-        let question = spf::Question {
-            client: self.peer.ip(),
-            helo: &helo,
-            sender: address.map(|address| (address.local(), address.domain().as_str())),
-            identity: spf::Identity::MailFrom,
-            receiver: self.snapshot.config.hostname.as_str(),
-            now_secs: Timestamp::now().0 / MS_A_SECOND,
-        };
+        let known = self.authenticity.helo.take();
+        let question = self.spf_question();
         let of_helo = spf::Question { identity: spf::Identity::Helo, ..question };
         let dns = self.snapshot.agent.resolver();
-        let known = self.authenticity.helo.take();
         let helo_finding = async {
             match known {
                 Some(known) => known,
                 None => spf::check(dns, &of_helo).await,
             }
         };
-        let (helo, spf) = match address {
+        let (helo, spf) = match question.sender {
             Some(_) => {
                 let (helo, spf) = tokio::join!(helo_finding, spf::check(dns, &question));
                 (helo, Some(spf))
@@ -90,6 +85,40 @@ impl Conversation {
         let findings = Findings { spf, spf_helo: Some(helo), ..Findings::default() };
         self.facts.authentication = Some(Box::new(facts_of(&findings)));
         self.authenticity.found = Some(findings);
+    }
+
+    fn spf_question(&self) -> spf::Question<'_> {
+        let address = self.facts.sender.as_ref().and_then(|sender| sender.address());
+        spf::Question {
+            client: self.peer.ip(),
+            helo: self.facts.helo.as_deref().unwrap_or_default(),
+            sender: address.map(|address| (address.local(), address.domain().as_str())),
+            identity: spf::Identity::MailFrom,
+            receiver: self.snapshot.config.hostname.as_str(),
+            now_secs: Timestamp::now().0 / MS_A_SECOND,
+        }
+    }
+
+    /// What SPF says of the reverse-path, where Spoofing Protection of the fax account of
+    /// `recipient` wants to know: asked here if the sender is not checked otherwise, because a
+    /// trusted network vouches for relaying and not for who may fax.
+    pub(super) async fn spf_for_fax(&mut self, recipient: &Address) -> Option<fax::Spf> {
+        if !judge::asks_spf(&self.snapshot, recipient) {
+            return None;
+        }
+        if let Some(known) = self.known_spf() {
+            return Some(known);
+        }
+        let dns = self.snapshot.agent.resolver();
+        let outcome = spf::check(dns, &self.spf_question()).await.outcome;
+        self.authenticity.for_fax = Some(outcome);
+        Some(judge::spf(outcome))
+    }
+
+    /// What SPF said of the reverse-path, where it was asked.
+    pub(super) fn known_spf(&self) -> Option<fax::Spf> {
+        let found = self.authenticity.found.as_ref().and_then(|found| found.spf.as_ref());
+        found.map(|finding| finding.outcome).or(self.authenticity.for_fax).map(judge::spf)
     }
 
     /// What looks at the message while it comes, where its sender is checked.

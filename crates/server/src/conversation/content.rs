@@ -16,6 +16,7 @@ use store::{Body, BodyWriter, Store, StoreError};
 
 use super::filters::{Filtered, Unfiltered, by_milter};
 use super::{Conversation, Transaction};
+use crate::fax::judge;
 use crate::intake::{Fate, Intake, Taken};
 use crate::lists::TEXT_MAX_OCTETS;
 use crate::message::{Changes, RefusedLate, Way};
@@ -184,12 +185,20 @@ impl Conversation {
             .map(|(recipient, facts)| {
                 self.flow_at_data(&recipient.address, octets, whole);
                 self.facts.recipient = Some(facts.clone());
+                self.facts.fax = judge::facts(
+                    &snapshot,
+                    &self.facts,
+                    &recipient.address,
+                    self.known_spf(),
+                    Some(&header),
+                );
                 let decision = snapshot.policy.decide(&self.facts, Stage::Data);
                 let refusal = self.refusal(&decision);
                 (Judged { recipient, facts, decision }, refusal)
             })
             .unzip();
         self.facts.recipient = None;
+        self.facts.fax = None;
         self.clear_flow();
         if let Some(judged) = judged.iter().find(|j| j.decision.settings.tarpit.is_some()) {
             self.tarpit(&judged.decision.settings).await;

@@ -7,6 +7,7 @@ use signing::Srs;
 use smtp::{Refusal, Reply};
 
 use super::{Conversation, is_open};
+use crate::fax::judge;
 
 impl Conversation {
     /// Asks the rules, the directory and what is known of the way out.
@@ -33,9 +34,17 @@ impl Conversation {
         self.forget_waiting();
         let taken = self.transaction.as_ref().map_or(0, |t| t.recipients.len());
         self.flow_at_rcpt(&recipient.address, u32::try_from(taken).unwrap_or(u32::MAX));
+        let spf = self.spf_for_fax(&recipient.address).await;
+        self.facts.fax = judge::facts(&self.snapshot, &self.facts, &recipient.address, spf, None);
         let decision = self.decide_recipient(&facts);
+        self.facts.fax = None;
         self.tarpit(&decision.settings).await;
         if let Some(refusal) = self.refusal(&decision) {
+            self.note_refusal(&decision, &refusal, Some(recipient));
+            return Err(refusal);
+        }
+        if let Some(Err(error)) = judge::recipient(&self.snapshot, &recipient.address) {
+            let refusal = Refusal::new(Reply::new(550, 1, 1, format!("No fax is sent: {error}")));
             self.note_refusal(&decision, &refusal, Some(recipient));
             return Err(refusal);
         }

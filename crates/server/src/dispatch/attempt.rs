@@ -13,7 +13,7 @@ use rules::{RecipientFacts, Stage};
 use store::Settle;
 
 use super::content::{Outgoing, outgoing};
-use super::{Work, lease_end, report, route, schedule};
+use super::{Work, fax, lease_end, report, route, schedule};
 use crate::message::Way;
 use crate::metrics::Metrics;
 use crate::notices;
@@ -104,6 +104,12 @@ async fn attempt(
             continue;
         }
         let envelope = envelope(&work.record.envelope, &part, recipients, way);
+        if let Route::Fax(account) = &part.route {
+            let attempt = fax::attempt(server, snapshot, work, account, &envelope).await;
+            note(&mut outcomes, &part.places, &attempt, &part.domain);
+            tried.push(told_of(part.route, attempt, &part.places, recipients, Vec::new()));
+            continue;
+        }
         let require_tls = envelope.require_tls;
         let asked = Arc::clone(snapshot);
         let settings = part.settings;
@@ -114,21 +120,32 @@ async fn attempt(
         let job =
             Job { domain: part.domain, route: part.route, envelope, content: content.clone() };
         let attempt = snapshot.agent.attempt(&job, &demander).await;
-        for (place, outcome) in part.places.iter().zip(&attempt.outcomes) {
-            if let Some(slot) = outcomes.get_mut(*place) {
-                *slot = meant(outcome, &attempt, &job.domain);
-            }
-        }
+        note(&mut outcomes, &part.places, &attempt, &job.domain);
         learn(server, &job.domain, &attempt).await;
-        let addresses = part.places.iter().filter_map(|place| recipients.get(*place));
-        tried.push(Tried {
-            recipients: addresses.map(|queued| queued.recipient.address.clone()).collect(),
-            route: job.route,
-            attempt,
-            signed: signed.clone(),
-        });
+        tried.push(told_of(job.route, attempt, &part.places, recipients, signed.clone()));
     }
     Ok((outcomes, tried))
+}
+
+/// Puts what became of the recipients at `places` in their slots.
+fn note(outcomes: &mut [queue::Outcome], places: &[usize], attempt: &Attempt, domain: &Domain) {
+    for (place, outcome) in places.iter().zip(&attempt.outcomes) {
+        if let Some(slot) = outcomes.get_mut(*place) {
+            *slot = meant(outcome, attempt, domain);
+        }
+    }
+}
+
+fn told_of(
+    route: Route,
+    attempt: Attempt,
+    places: &[usize],
+    recipients: &[QueuedRecipient],
+    signed: Vec<String>,
+) -> Tried {
+    let addresses = places.iter().filter_map(|place| recipients.get(*place));
+    let recipients = addresses.map(|queued| queued.recipient.address.clone()).collect();
+    Tried { route, attempt, recipients, signed }
 }
 
 /// Divides the recipients by route and settings. A recipient that has no route gets its

@@ -101,6 +101,7 @@ fn target(route: &Route) -> Target {
         }
         Route::Lmtp(_) => (TargetKind::Lmtp, route.to_string()),
         Route::Maildir(_) => (TargetKind::Mailbox, "mailbox".to_owned()),
+        Route::Fax(account) => (TargetKind::Fax, account.clone()),
     };
     Target { way, name }
 }

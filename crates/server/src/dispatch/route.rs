@@ -41,6 +41,7 @@ pub fn choose(
                 host: host(&target.host),
                 port: target.port.unwrap_or(LMTP_PORT),
             }),
+            model::Route::Fax(account) => Route::Fax(account.clone()),
             model::Route::Smtp(targets) => match &targets[..] {
                 [target] => smart_host(target),
                 _ => Route::Mx(domain.clone()),

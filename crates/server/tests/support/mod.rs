@@ -206,6 +206,13 @@ fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_mailkeep")
 }
 
+/// Fails unless the program that draws fax pages stands beside ours. Cargo builds it with the
+/// workspace, not with one package.
+pub fn has_drawing_program() {
+    let program = Path::new(binary()).with_file_name("mailkeep-pages");
+    assert!(program.is_file(), "no {}: cargo build --workspace", program.display());
+}
+
 /// Starts `mailkeep serve` in a folder with a `mailkeep.conf`; its log goes there.
 pub fn spawn(folder: &Path) -> Child {
     let log = fs::OpenOptions::new()

@@ -34,6 +34,11 @@ impl Credentials {
         &self.username
     }
 
+    /// The password, for a protocol of its own. Never to be logged or shown.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
     fn plain(&self) -> String {
         STANDARD.encode(format!("\0{}\0{}", self.username, self.password))
     }

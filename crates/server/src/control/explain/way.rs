@@ -84,10 +84,14 @@ fn leave(ground: &Ground, facts: &Facts, to: &Address, story: &mut Story) -> Val
     let host = match &route {
         Route::SmartHost(smart) => smart.host.to_string(),
         // The names of mail exchangers are not known without asking DNS.
-        Route::Mx(_) | Route::Lmtp(_) | Route::Maildir(_) => String::new(),
+        Route::Mx(_) | Route::Lmtp(_) | Route::Maildir(_) | Route::Fax(_) => String::new(),
     };
     if matches!(route, Route::Maildir(_)) {
         story.outcome = format!("{} -> mailbox {to}", story.outcome);
+        return json!({ "to": to, "route": route.to_string(), "protection": "LOCAL" });
+    }
+    if let Route::Fax(account) = &route {
+        story.outcome = format!("{} -> fax account {account}", story.outcome);
         return json!({ "to": to, "route": route.to_string(), "protection": "LOCAL" });
     }
     let now = facts.now.map_or_else(Timestamp::now, |moment| moment.0);

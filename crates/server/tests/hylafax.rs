@@ -1,0 +1,213 @@
+//! Faxes through the real HylaFAX of the distribution, with a modem that is a program.
+//!
+//! Needs root, because HylaFAX has one spool for the machine, and some minutes, because
+//! modems are slow: `cargo test -p mailkeep --test hylafax -- --ignored`.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Server, shown};
+
+const SETTINGS: &str = "/etc/hylafax";
+const SPOOL: &str = "/var/spool/hylafax";
+/// The slowest of the calls takes half a minute.
+const PATIENCE: Duration = Duration::from_secs(150);
+const PASSWORD: &str = "a word for hfaxd";
+
+/// The packages these programs are in are named in xtask/src/peers.rs.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", shown(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// HylaFAX at work, its line, and what came out at the other end.
+struct Line {
+    children: Vec<Child>,
+    folder: tempfile::TempDir,
+}
+
+impl Line {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hylafax/line.c");
+        let libraries = ["-lspandsp", "-ltiff", "-lutil", "-lm"];
+        run("gcc", &[&["-O1", "-o", &at("line"), source][..], &libraries].concat());
+        let modem = fs::read_to_string(format!("{SPOOL}/config/iaxmodem"))
+            .expect("the modem template of hylafax-server");
+        let own = "CountryCode: 1\nAreaCode: 555\nFAXNumber: +1.555.555.0199\nLogFileMode: 0644\n";
+        fs::write(format!("{SETTINGS}/config.ttyFAX0"), modem + own).unwrap();
+        fs::write(
+            format!("{SETTINGS}/config"),
+            "LogFacility: daemon\nCountryCode: 1\nAreaCode: 555\nLongDistancePrefix: 1\n\
+             InternationalPrefix: 011\nDialStringRules: etc/dialrules\nUse2D: yes\n",
+        )
+        .unwrap();
+        let secret = run("openssl", &["passwd", "-6", PASSWORD]);
+        let hosts = format!("{SETTINGS}/hosts.hfaxd");
+        fs::write(&hosts, format!("^mailkeep@:21:{}\n", secret.trim())).unwrap();
+        run("chmod", &["600", &hosts]);
+        run("chown", &["-R", "uucp:uucp", SETTINGS]);
+        let etc = format!("{SPOOL}/etc");
+        let is_mounted = Command::new("mountpoint").args(["-q", &etc]).status();
+        if !is_mounted.expect("mountpoint").success() {
+            run("mount", &["-o", "bind", SETTINGS, &etc]);
+        }
+        fs::create_dir(at("received")).unwrap();
+        let log = fs::File::create(at("log")).unwrap();
+        let start = |program: &str, arguments: &[&str]| {
+            Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().unwrap())
+                .stderr(log.try_clone().unwrap())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{program}: {error}"))
+        };
+        let line = start(&at("line"), &["/dev/ttyFAX0", &at("received"), "4"]);
+        let terminal = Path::new("/dev/ttyFAX0");
+        assert!(support::wait_for(|| terminal.exists().then_some(())).is_some());
+        let queue = start("/usr/sbin/faxq", &["-D"]);
+        let door = start("/usr/sbin/hfaxd", &["-d", "-l", "127.0.0.1", "-i", "4559"]);
+        let children = vec![line, queue, door];
+        let open = || std::net::TcpStream::connect("127.0.0.1:4559").ok();
+        assert!(support::wait_for(open).is_some(), "hfaxd does not answer");
+        run("/usr/sbin/faxmodem", &["ttyFAX0"]);
+        Self { children, folder }
+    }
+
+    /// The pages that the fax machine at the other end has written.
+    fn received(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.folder.path().join("received")).unwrap().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        files
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn clinic() -> Server {
+    support::has_drawing_program();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("secret"), PASSWORD).unwrap();
+    Server::start_in(
+        folder,
+        "hostname mx.clinic.example
+        data @DIR@/data
+        control @DIR@/control
+        listener mx { port 0; address 127.0.0.1; tls off }
+        domain clinic.example { deliver-to maildir @DIR@/maildir }
+        credentials line { user mailkeep; password file:@DIR@/secret }
+        fax clinic {
+            domains fax.clinic.example
+            organisation \"Clinic of Example\"
+            main-number \"+1 202 555 0199\"
+            country US
+            user ann@clinic.example
+            mail-server-white-list 127.0.0.1
+            transport hylafax 127.0.0.1 credentials line
+        }
+        queue { retry 1s }
+        ",
+    )
+}
+
+fn fax_to(server: &Server, number: &str) {
+    let mut client = server.connect("mx");
+    client.expect("EHLO client.example", "250");
+    let content = "From: Ann <ann@clinic.example>\nSubject: Result\nMessage-ID: <x@clinic.example>\n\nThe result is good.\n";
+    let to = format!("{number}@fax.clinic.example");
+    let reply = client.message("ann@clinic.example", &[&to], content);
+    assert!(reply.starts_with("250"), "{reply}");
+}
+
+fn wait_for_state(server: &Server, line: &Line, number: &str, wanted: &[&str]) -> Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let answer: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).unwrap();
+        let faxes = answer["faxes"].as_array().cloned().unwrap_or_default();
+        let fax = faxes.into_iter().find(|fax| fax["number"] == number);
+        if let Some(fax) = &fax
+            && wanted.contains(&fax["state"].as_str().unwrap_or_default())
+        {
+            return fax.clone();
+        }
+        assert!(
+            Instant::now() < until,
+            "{number} is not {wanted:?}: {fax:?}\n{}\n{}",
+            line.log(),
+            server.log()
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// The rows of the first page as bits without compression.
+fn rows(file: &Path) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain.tif");
+    let source = format!("{},0", file.display());
+    run(
+        "tiffcp",
+        &["-c", "none", "-f", "msb2lsb", "-r", "100000", &source, plain.to_str().unwrap()],
+    );
+    let raw = fs::read(plain).unwrap();
+    let u16_at = |at: usize| usize::from(u16::from_le_bytes([raw[at], raw[at + 1]]));
+    let u32_at = |at: usize| u16_at(at) + (u16_at(at + 2) << 16);
+    let directory = u32_at(4);
+    let value = |tag: usize| {
+        let places = (0..u16_at(directory)).map(|n| directory + 2 + n * 12);
+        places.clone().find(|at| u16_at(*at) == tag).map(|at| u32_at(at + 8)).unwrap()
+    };
+    raw[value(273)..value(273) + value(279)].to_vec()
+}
+
+#[test]
+#[ignore = "slow, and needs root: it runs the machine's HylaFAX"]
+fn a_mail_is_the_same_page_dot_by_dot_behind_hylafax_and_other_lines_are_told_apart() {
+    let line = Line::start();
+    let server = clinic();
+
+    fax_to(&server, "2025550100");
+    let sent = wait_for_state(&server, &line, "+12025550100", &["sent"]);
+    assert_eq!((&sent["confirmed"], &sent["pages"]), (&1.into(), &1.into()));
+    let id = sent["id"].as_str().unwrap();
+    let ours = rows(&server.dir().join(format!("data/fax/{id}.tif")));
+    let theirs = rows(line.received().first().expect("the other machine wrote nothing"));
+    assert_eq!(ours.len() / 216, 2292);
+    assert!(ours == theirs, "{} rows were sent and {} came", ours.len() / 216, theirs.len() / 216);
+
+    fax_to(&server, "2025550101");
+    let busy = wait_for_state(&server, &line, "+12025550101", &["waiting", "failed"]);
+    assert_eq!(busy["counters"]["busy"], 1, "{busy}");
+    fax_to(&server, "2025550103");
+    let voice = wait_for_state(&server, &line, "+12025550103", &["waiting", "failed"]);
+    assert_eq!(voice["counters"]["no_carrier"], 1, "{voice}");
+    fax_to(&server, "2025550102");
+    let silent = wait_for_state(&server, &line, "+12025550102", &["dialling", "waiting"]);
+    if silent["state"] == "dialling" {
+        server.ok(&["fax", "cancel", silent["id"].as_str().unwrap()]);
+        wait_for_state(&server, &line, "+12025550102", &["cancelled"]);
+    } else {
+        assert_eq!(silent["counters"]["no_answer"], 1, "{silent}");
+    }
+}
