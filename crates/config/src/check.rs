@@ -131,7 +131,7 @@ impl<'a> Checker<'a> {
         path.parent().unwrap_or(Path::new("")).to_owned()
     }
 
-    /// The first form whose keyword is there; else the first without a keyword.
+    /// The first form whose keywords are there; else the one that begins with the first word.
     fn form(
         &mut self,
         directive: &'static Directive,
@@ -143,6 +143,12 @@ impl<'a> Checker<'a> {
             return Some(form);
         }
         if let [form] = directive.forms {
+            return Some(form);
+        }
+        // What is missing or wrong after its beginning is named when its values are read.
+        let first = words.first().map(|word| word.text.as_str());
+        let begun = |form: &&Form| first.is_some() && first_keyword(form) == first;
+        if let Some(form) = directive.forms.iter().find(begun) {
             return Some(form);
         }
         let keywords: Vec<&str> = directive.forms.iter().filter_map(first_keyword).collect();

@@ -7,10 +7,7 @@ use rules::fact::Kind as FactKind;
 
 use crate::code::Code;
 use crate::schema::{
-    ARC_SEALING, Absent, Argument, BANS, CERTIFICATE, CODES, CONDITIONS, CREDENTIALS, Context,
-    Count, DELIVERY, DMARC_REPORTS, DNS, DNSBL, DOMAIN, Directive, EVIDENCE, FAX, FAX_USER, FLOW,
-    FORCE_ENCRYPT, GREYLISTING, HOSTS, LIMITS, LISTENER, LOG, MX, QUEUE, QUOTA, RATE_CLASS,
-    REPUTATION, RULE, SIGNING, SIZE_LIMITS, SRS, TABLE, TIMEOUTS, TOP, URIBL,
+    Absent, Argument, CONDITIONS, Context, Count, Directive, RULE, RULES, TOP, blocks,
 };
 use crate::value::Kind;
 
@@ -56,41 +53,15 @@ pub fn manual_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let _ = writeln!(page, "## Outside all blocks\n");
     directives(&mut page, &TOP);
-    let blocks: [(&str, &'static Context); 31] = [
-        ("dns", &DNS),
-        ("hosts", &HOSTS),
-        ("mx", &MX),
-        ("credentials NAME", &CREDENTIALS),
-        ("certificate NAME", &CERTIFICATE),
-        ("listener NAME", &LISTENER),
-        ("limits", &LIMITS),
-        ("timeouts", &TIMEOUTS),
-        ("domain NAME", &DOMAIN),
-        ("fax NAME", &FAX),
-        ("user ADDRESS", &FAX_USER),
-        ("table NAME KIND", &TABLE),
-        ("force-encrypt", &FORCE_ENCRYPT),
-        ("queue", &QUEUE),
-        ("delivery", &DELIVERY),
-        ("rate-class NAME", &RATE_CLASS),
-        ("signing", &SIGNING),
-        ("srs", &SRS),
-        ("size-limits NAME", &SIZE_LIMITS),
-        ("quota NAME", &QUOTA),
-        ("flow", &FLOW),
-        ("bans", &BANS),
-        ("dnsbl NAME", &DNSBL),
-        ("codes", &CODES),
-        ("uribl NAME", &URIBL),
-        ("greylisting", &GREYLISTING),
-        ("reputation", &REPUTATION),
-        ("arc-sealing", &ARC_SEALING),
-        ("dmarc-reports", &DMARC_REPORTS),
-        ("evidence", &EVIDENCE),
-        ("log", &LOG),
-    ];
-    for (title, context) in blocks {
-        let _ = writeln!(page, "## `{title} {{ }}`\n\n{}\n", context.doc);
+    for (directive, form, context) in blocks() {
+        // Rules have a section of their own.
+        if [&RULES, &RULE, &CONDITIONS].iter().any(|rules| std::ptr::eq(*rules, context)) {
+            continue;
+        }
+        let words = std::iter::once(directive.name.to_owned())
+            .chain(form.arguments.iter().map(placeholder))
+            .collect::<Vec<_>>();
+        let _ = writeln!(page, "## `{} {{ }}`\n\n{}\n", words.join(" "), context.doc);
         directives(&mut page, context);
     }
     rules_section(&mut page);

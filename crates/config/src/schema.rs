@@ -197,22 +197,35 @@ const fn keyword(word: &'static str) -> Argument {
     one(word, Kind::Keyword(word))
 }
 
+/// Every block, each once, with the directive and form that opens it: an inner one after the
+/// one that holds it.
+pub fn blocks() -> Vec<(&'static Directive, &'static Form, &'static Context)> {
+    let mut found = Vec::new();
+    inner_blocks(&TOP, &mut found);
+    found
+}
+
+fn inner_blocks(
+    context: &'static Context,
+    found: &mut Vec<(&'static Directive, &'static Form, &'static Context)>,
+) {
+    for directive in context.directives {
+        for form in directive.forms {
+            let Some(inner) = form.inside.context() else { continue };
+            if !found.iter().any(|(_, _, known)| std::ptr::eq(*known, inner)) {
+                found.push((directive, form, inner));
+                inner_blocks(inner, found);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn contexts() -> Vec<&'static Context> {
-        let mut found: Vec<&'static Context> = vec![&TOP];
-        let mut at = 0;
-        while let Some(context) = found.get(at) {
-            for inner in context.directives.iter().filter_map(Directive::context) {
-                if !found.iter().any(|c| std::ptr::eq(*c, inner)) {
-                    found.push(inner);
-                }
-            }
-            at += 1;
-        }
-        found
+        std::iter::once(&TOP).chain(blocks().into_iter().map(|(_, _, context)| context)).collect()
     }
 
     #[test]

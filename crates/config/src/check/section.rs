@@ -10,7 +10,7 @@ use mail::{Address, Domain};
 use super::Checked;
 use crate::located::Located;
 use crate::model::Target;
-use crate::schema::{Absent, Context, Directive};
+use crate::schema::{Absent, Context, Directive, Form};
 use crate::secret::Secret;
 use crate::source::{FileId, Span};
 use crate::tree::Tree;
@@ -115,13 +115,16 @@ fn convert<T: FromValue>(value: &Located<Value>) -> Option<Located<T>> {
 /// What a directive's default means; `None` where it has none of its own.
 pub(crate) fn default_values(directive: &Directive) -> Option<Vec<Value>> {
     let Absent::Value(text) = directive.absent else { return None };
-    let form = directive.forms.iter().find(|form| !form.arguments.is_empty())?;
     let (tree, _) = Tree::parse(FileId::ROOT, text);
     let words = tree.statements.first().map(|statement| statement.words.as_slice())?;
-    let kind = |at: usize| form.arguments.get(at).or(form.arguments.last()).map(|a| a.kind);
-    let read =
-        |(at, word): (usize, &crate::tree::Word)| kind(at)?.read(&word.text, Path::new("")).ok();
-    words.iter().enumerate().map(read).collect()
+    let in_form = |form: &Form| -> Option<Vec<Value>> {
+        let kind = |at: usize| form.arguments.get(at).or(form.arguments.last()).map(|a| a.kind);
+        let read = |(at, word): (usize, &crate::tree::Word)| {
+            kind(at)?.read(&word.text, Path::new("")).ok()
+        };
+        words.iter().enumerate().map(read).collect()
+    };
+    directive.forms.iter().find_map(in_form)
 }
 
 /// Implements [`FromValue`] for types that one variant holds.
@@ -175,43 +178,12 @@ impl<T: FromValue> FromValue for Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{
-        ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, DELIVERY, DMARC_REPORTS, DNS, DOMAIN,
-        EVIDENCE, FLOW, HOLDING, LIMITS, LISTENER, LOG, MILTER, QUARANTINE, QUEUE, QUOTA,
-        RATE_CLASS, SCANNER, SCANNING, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP,
-    };
+    use crate::schema;
 
     #[test]
     fn every_default_is_a_value_that_could_be_written() {
-        let contexts: &[&Context] = &[
-            &BANS,
-            &FLOW,
-            &QUOTA,
-            &SIZE_LIMITS,
-            &TOP,
-            &LISTENER,
-            &LIMITS,
-            &TIMEOUTS,
-            &DOMAIN,
-            &CERTIFICATE,
-            &CREDENTIALS,
-            &DNS,
-            &QUEUE,
-            &DELIVERY,
-            &RATE_CLASS,
-            &SIGNING,
-            &SRS,
-            &ARC_SEALING,
-            &DMARC_REPORTS,
-            &EVIDENCE,
-            &LOG,
-            &MILTER,
-            &SCANNER,
-            &SCANNING,
-            &HOLDING,
-            &QUARANTINE,
-        ];
-        for directive in contexts.iter().flat_map(|context| context.directives) {
+        let blocks = schema::blocks().into_iter().map(|(_, _, context)| context);
+        for directive in blocks.chain([&schema::TOP]).flat_map(|context| context.directives) {
             if let Absent::Value(text) = directive.absent {
                 assert!(default_values(directive).is_some(), "{} {text}", directive.name);
             }

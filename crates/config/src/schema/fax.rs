@@ -80,8 +80,8 @@ pub static FAX: Context = Context {
         Directive::new(
             "user",
             &[
-                values(&[one("address", Kind::Address)]),
                 block(&[one("address", Kind::Address)], &FAX_USER),
+                values(&[one("address", Kind::Address)]),
             ],
             Absent::Derived("no users"),
             "A user of the account, by the sender address.",
