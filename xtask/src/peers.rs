@@ -37,8 +37,6 @@ const PACKAGES: &[&str] = &[
     "rspamd",
     "spamassassin",
     "spamd",
-    "ghostscript",
-    "libtiff-tools",
     // The fax line of tests, and what it is built of.
     "gcc",
     "hylafax-server",

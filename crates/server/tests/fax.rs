@@ -107,7 +107,7 @@ fn a_mail_becomes_pages_and_its_sender_hears_how_it_ended() {
         "Subject: Fax to +15550100 was accepted and waits for a line",
         "Subject: Fax to +15550100 was sent",
         "Auto-Submitted: auto-generated",
-        "Subject          Referral\r\n",
+        "Subject          Referral",
         "Billing code     4711",
         "Confirmed pages  1",
     ] {

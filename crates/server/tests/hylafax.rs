@@ -157,7 +157,9 @@ fn wait_for_state(server: &Server, line: &Line, number: &str, wanted: &[&str]) -
             line.log(),
             server.log()
         );
-        std::thread::sleep(Duration::from_millis(500));
+        // Without a program that answers calls nobody tells the queue that the line is free again.
+        run("/usr/sbin/faxmodem", &["ttyFAX0"]);
+        std::thread::sleep(Duration::from_secs(3));
     }
 }
 

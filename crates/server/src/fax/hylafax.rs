@@ -268,7 +268,12 @@ impl Session {
         let reply = session.ask(&format!("USER {user}")).await?.done("USER")?;
         if reply.code == 331 {
             let password = password.context("hfaxd asks for a password and there is none")?;
-            session.ask(&format!("PASS {password}")).await?.done("PASS")?;
+            // A word with blanks stands in quotes. The reply may repeat it, so it is not shown.
+            let quote = if password.contains(' ') { "\"" } else { "" };
+            let reply = session.ask(&format!("PASS {quote}{password}{quote}")).await?;
+            if reply.code >= 400 {
+                bail!("hfaxd does not accept the password of {user}: {}", reply.code);
+            }
         }
         Ok(session)
     }
