@@ -21,7 +21,11 @@ pub fn run() -> Result<()> {
     step("build", || cargo(&["build", "--workspace", "--all-targets", "--locked"], &[]))?;
     step("tidy", tidy::run)?;
     step("fuzz targets, briefly", || fuzz::run(fuzz::SECONDS_DEFAULT))?;
-    step("tests", || cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], &[]))
+    step("tests", || cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], &[]))?;
+    step("a real fax line", || {
+        let line = ["test", "--workspace", "--locked", "--test", "hylafax", "--", "--ignored"];
+        cargo(&line, &[])
+    })
 }
 
 fn step(name: &str, action: impl FnOnce() -> Result<()>) -> Result<()> {
