@@ -1,4 +1,10 @@
-//! Aggregate reports that arrive about our domains (DMARC).
+//! Aggregate reports (DMARC): those that arrive about our domains, and those that we send.
+
+pub mod seen;
+pub mod sending;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mail::{Domain, Timestamp};
 use store::{Body, DmarcReportRow};
@@ -13,12 +19,43 @@ const KEPT_MAX_OCTETS: usize = 8 * 1024 * 1024;
 /// Reports read at a time: each may unpack to [`dmarc_reports::UNPACKED_MAX_OCTETS`].
 const AT_A_TIME: usize = 2;
 
-/// Reads reports, so many at a time.
-pub struct Reports(Semaphore);
+/// How often counts are written down; a crash loses so much of them.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often to look whether reports are due.
+const SEND_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Keeps counts and sends reports that are due, until the server is gone.
+pub fn tend(server: &Arc<Server>) {
+    let server = Arc::downgrade(server);
+    tokio::spawn(async move {
+        let mut sent = Instant::now();
+        loop {
+            tokio::time::sleep(KEEP_EVERY).await;
+            let Some(server) = server.upgrade() else { return };
+            if let Err(error) = server.reports.counts.keep(&server.store).await {
+                tracing::error!(%error, "what was seen for reports could not be kept");
+            }
+            if sent.elapsed() < SEND_EVERY || !server.snapshot().config.dmarc_reports.send {
+                continue;
+            }
+            sent = Instant::now();
+            if let Err(error) = sending::send(&server, seen::day_of(Timestamp::now())).await {
+                tracing::error!(error = format!("{error:#}"), "reports were not sent");
+            }
+        }
+    });
+}
+
+/// Reads reports, so many at a time, and counts what others are told.
+pub struct Reports {
+    reading: Semaphore,
+    /// What was seen of domains that want reports.
+    pub counts: seen::Counts,
+}
 
 impl Default for Reports {
     fn default() -> Self {
-        Self(Semaphore::new(AT_A_TIME))
+        Self { reading: Semaphore::new(AT_A_TIME), counts: seen::Counts::default() }
     }
 }
 
@@ -36,7 +73,7 @@ impl Reports {
     }
 
     async fn read(&self, server: &Server, body: &Body, received: Timestamp) -> anyhow::Result<()> {
-        let _place = self.0.acquire().await?;
+        let _place = self.reading.acquire().await?;
         if body.len_octets() > MESSAGE_MAX_OCTETS {
             anyhow::bail!("the message has {} octets", body.len_octets());
         }

@@ -412,6 +412,7 @@ impl Server {
                 }
             }
         });
+        crate::reports::tend(self);
         let server = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
@@ -556,6 +557,9 @@ impl Server {
             );
         }
         self.keep_sign_ins().await;
+        if let Err(error) = self.reports.counts.keep(&self.store).await {
+            tracing::warn!(%error, "what was seen for reports could not be kept at the end");
+        }
         if let Err(error) = self.sign_evidence().await {
             tracing::warn!(%error, "the evidence could not be signed at the end");
         }

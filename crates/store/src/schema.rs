@@ -11,8 +11,17 @@ const APPLICATION_ID: i64 = 0x4D41_494C;
 
 /// Each step brings the database to the version that is its place, from one.
 /// A step, once released, is never edited.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[VERSION_1, DKIM_KEYS, REVISION_FILES, FLOW, MEMORY, DMARC_REPORTS, HELD_ACCOUNTS, FAX];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    VERSION_1,
+    DKIM_KEYS,
+    REVISION_FILES,
+    FLOW,
+    MEMORY,
+    DMARC_REPORTS,
+    HELD_ACCOUNTS,
+    FAX,
+    DMARC_SEEN,
+];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
 /// so the entries of a message are a range and need no index.
@@ -242,6 +251,17 @@ CREATE TABLE fax (
 CREATE UNIQUE INDEX fax_message ON fax (message, recipient);
 CREATE INDEX fax_due ON fax (due) WHERE due IS NOT NULL;
 CREATE INDEX fax_state ON fax (state);
+";
+
+/// Mail of domains that want reports, counted until it is reported.
+const DMARC_SEEN: &str = "
+CREATE TABLE dmarc_seen (
+    day INTEGER NOT NULL,
+    domain TEXT NOT NULL,
+    row BLOB NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (day, domain, row)
+) WITHOUT ROWID;
 ";
 
 /// Brings the database at `path` to the newest of `migrations`, each step in

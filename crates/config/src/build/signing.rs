@@ -40,7 +40,10 @@ impl Builder<'_> {
 
     pub(super) fn dmarc_reports(&mut self, top: &Section<'_>) -> DmarcReports {
         let Some(section) = top.section("dmarc-reports") else { return DmarcReports::default() };
-        DmarcReports { receive_at: section.value("receive-at") }
+        DmarcReports {
+            receive_at: section.value("receive-at"),
+            send: section.value("send").is_some_and(|send| send.value),
+        }
     }
 
     pub(super) fn srs(&mut self, top: &Section<'_>) -> Option<Srs> {

@@ -29,6 +29,8 @@ pub struct ArcSealing {
 pub struct DmarcReports {
     /// Where reports about our domains arrive.
     pub receive_at: Option<Located<Address>>,
+    /// Whether reports are sent to domains that ask for them.
+    pub send: bool,
 }
 
 /// `srs { }`

@@ -72,13 +72,22 @@ pub static DMARC_REPORTS: Context = Context {
     doc: "Aggregate reports about who sends mail in the name of a domain (DMARC).",
     entry: None,
     ordered: false,
-    directives: &[Directive::new(
-        "receive-at",
-        &[values(&[one("address", Kind::Address)])],
-        Absent::Derived("reports are mail like any other"),
-        "Where reports about our domains arrive. Reports to this address are read and kept for `mailkeep dmarc`; where it has no mailbox, a message that is no report goes to the postmaster. `mailkeep dns` then names the address in the DMARC record.",
-        "receive-at dmarc@example.com",
-    )],
+    directives: &[
+        Directive::new(
+            "receive-at",
+            &[values(&[one("address", Kind::Address)])],
+            Absent::Derived("reports are mail like any other"),
+            "Where reports about our domains arrive. Reports to this address are read and kept for `mailkeep dmarc`; where it has no mailbox, a message that is no report goes to the postmaster. `mailkeep dns` then names the address in the DMARC record.",
+            "receive-at dmarc@example.com",
+        ),
+        Directive::new(
+            "send",
+            &[values(&[one("switch", Kind::Switch)])],
+            Absent::Value("off"),
+            "Whether domains that ask for it (`rua=` in their DMARC record) are sent a report each day, of the mail that came here in their name. The reports come from `receive-at`, else from the postmaster, and name addresses of mail servers, no people.",
+            "send on",
+        ),
+    ],
 };
 
 /// `srs { }`

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::columns::{Put, clean, count, shortened};
-use super::{Answer, NotThere};
+use super::{Answer, NotThere, running};
 use crate::admin::Admin;
+use crate::reports::{seen, sending};
 
 /// What can be asked about reports that arrived (DMARC).
 #[derive(Debug, Clone, Serialize, Deserialize, Subcommand)]
@@ -33,6 +34,12 @@ pub enum Request {
         /// Only of the last while
         #[arg(long, value_name = "TIME", default_value = "30d")]
         since: String,
+    },
+    /// Send the reports that are due to other domains, now
+    Send {
+        /// Those of today too; the rest of the day is reported as if it were another
+        #[arg(long)]
+        today: bool,
     },
 }
 
@@ -56,7 +63,23 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
             let reports = read(admin, Some(&domain), &since).await?;
             Ok(sources(&domain, &reports))
         }
+        Request::Send { today } => send(admin, today).await,
     }
+}
+
+async fn send(admin: &Admin, today: bool) -> anyhow::Result<Answer> {
+    let server = match running(admin) {
+        Ok(server) => server,
+        Err(answer) => return Ok(answer),
+    };
+    if !server.snapshot().config.dmarc_reports.send {
+        let why = "Reports are not sent here: dmarc-reports { send on } lets them";
+        return Err(NotThere(why.to_owned()).into());
+    }
+    let until = seen::day_of(Timestamp::now()) + i64::from(today);
+    let sent = sending::send(server, until).await?;
+    let text = format!("{} sent\n", count(sent as u64, "report", "reports"));
+    Ok(Answer::new(text, json!({ "schema": "mailkeep.dmarc-sent/1", "sent": sent })))
 }
 
 async fn read(admin: &Admin, domain: Option<&Domain>, since: &str) -> anyhow::Result<Vec<Report>> {

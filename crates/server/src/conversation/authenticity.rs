@@ -150,6 +150,12 @@ impl Conversation {
         let mut facts = facts_of(&findings);
         facts.author = authors;
         self.facts.authentication = Some(Box::new(facts));
+        if snapshot.config.dmarc_reports.send {
+            let sender = self.facts.sender.as_ref().and_then(|sender| sender.address());
+            let domain = sender.map(|sender| sender.domain().as_str()).unwrap_or_default();
+            let counts = &self.server.reports.counts;
+            counts.note(self.peer.ip(), &findings, domain, Timestamp::now());
+        }
         self.authenticity.found = Some(findings);
     }
 

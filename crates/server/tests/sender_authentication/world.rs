@@ -42,6 +42,11 @@ impl World {
         Self { _lab: lab, dns, server }
     }
 
+    /// A server that asks this name server.
+    pub fn of(lab: Lab, dns: Dns, server: Server) -> Self {
+        Self { _lab: lab, dns, server }
+    }
+
     /// What the name server answers from here on.
     pub fn publish(&self, records: Records) {
         self.dns.replace(records).expect("records without a mistake");
