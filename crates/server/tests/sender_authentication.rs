@@ -6,6 +6,8 @@
 mod dmarc;
 #[path = "sender_authentication/enforcing.rs"]
 mod enforcing;
+#[path = "sender_authentication/fax.rs"]
+mod fax;
 #[path = "sender_authentication/reports.rs"]
 mod reports;
 #[path = "sender_authentication/signatures.rs"]
