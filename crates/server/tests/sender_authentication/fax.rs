@@ -116,10 +116,10 @@ fn say_signed_in(world: &World, sending: &Sending<'_>, account: &str) -> String 
     swaks.args(["--proxy-dest-port", "25"]);
     let said = run_with_input(&mut swaks, sending.message.as_bytes()).stdout;
     // Over TLS, a refusal has a star.
-    let replies = said
+    let mut replies = said
         .lines()
         .filter_map(|line| line.strip_prefix("<~* ").or_else(|| line.strip_prefix("<~  ")));
-    let last = replies.filter(|reply| !reply.starts_with("221")).last();
+    let last = replies.rfind(|reply| !reply.starts_with("221"));
     last.unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 
