@@ -9,15 +9,14 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use mail::envelope::Body as BodyType;
 use mail::{Address, Domain, Status, Timestamp};
-use tls::{Demands, Observed};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::content::{Body, Content, PIECE_OCTETS};
-use crate::outcome::{Attempt, Cause, Contact, Delivered, Onward, Outcome, Trouble};
+use crate::outcome::{Attempt, Cause, Delivered, Onward, Outcome, Trouble};
 use crate::route::{Job, MaildirRoute};
 
 /// The most messages that share a flush.
@@ -90,20 +89,7 @@ impl Maildirs {
             };
             outcomes.push(outcome(written, route));
         }
-        let verdict = tls::judge(&Demands::new(), &Observed::Local);
-        let ended = now();
-        let contact = Contact {
-            host: LOCAL.to_owned(),
-            address: None,
-            dns_secure: false,
-            reused: false,
-            verdict: Some(Arc::new(verdict)),
-            last_reply: None,
-            trouble: None,
-            started,
-            ended,
-        };
-        Attempt { started, ended, outcomes, contacts: vec![contact] }
+        Attempt::local(LOCAL, started, now(), outcomes)
     }
 
     async fn order(

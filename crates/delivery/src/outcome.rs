@@ -9,7 +9,7 @@ use mail::{Status, Timestamp};
 use serde::{Deserialize, Serialize};
 use smtp::Reply;
 use smtp::client::{Failure, Fate};
-use tls::Verdict;
+use tls::{Demands, Observed, Verdict};
 
 /// One attempt to deliver a message to a group of recipients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +161,23 @@ pub struct Contact {
 }
 
 impl Attempt {
+    /// An attempt on this machine, where nothing is demanded of the way. `host` is its name in
+    /// traces.
+    pub fn local(host: &str, started: Timestamp, ended: Timestamp, outcomes: Vec<Outcome>) -> Self {
+        let contact = Contact {
+            host: host.to_owned(),
+            address: None,
+            dns_secure: false,
+            reused: false,
+            verdict: Some(Arc::new(tls::judge(&Demands::new(), &Observed::Local))),
+            last_reply: None,
+            trouble: None,
+            started,
+            ended,
+        };
+        Self { started, ended, outcomes, contacts: vec![contact] }
+    }
+
     /// An attempt that ended before anything was contacted, the same for all.
     pub fn without_contact(at: Timestamp, recipients: usize, outcome: &Outcome) -> Self {
         Self {

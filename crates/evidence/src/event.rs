@@ -33,6 +33,23 @@ pub enum Event {
     FaxChanged(Box<FaxChanged>),
 }
 
+impl Event {
+    /// What was accepted, where this says so.
+    pub fn accepted(&self) -> Option<&Accepted> {
+        match self {
+            Self::Accepted(accepted) => Some(accepted),
+            Self::Refused(_)
+            | Self::Attempted(_)
+            | Self::Finished(_)
+            | Self::AdminAction(_)
+            | Self::ConfigChanged(_)
+            | Self::AccountChanged(_)
+            | Self::Started(_)
+            | Self::FaxChanged(_) => None,
+        }
+    }
+}
+
 /// A fax that has come to another state. It is about the message it was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaxChanged {

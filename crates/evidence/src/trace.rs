@@ -81,17 +81,7 @@ impl Page {
         let Some((_, first)) = entries.first() else { return };
         let name = first.trace.map(|trace| trace.to_string()).unwrap_or_default();
         let mut head = vec![format!("Message {name}")];
-        let accepted = entries.iter().find_map(|(_, entry)| match &entry.event {
-            Event::Accepted(accepted) => Some(accepted),
-            Event::Refused(_)
-            | Event::Attempted(_)
-            | Event::Finished(_)
-            | Event::AdminAction(_)
-            | Event::ConfigChanged(_)
-            | Event::AccountChanged(_)
-            | Event::Started(_)
-            | Event::FaxChanged(_) => None,
-        });
+        let accepted = entries.iter().find_map(|(_, entry)| entry.event.accepted());
         if let Some(accepted) = accepted {
             let message = &accepted.message;
             head.extend(message.message_id.as_ref().map(|id| format!("<{}>", clean(id))));

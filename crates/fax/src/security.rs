@@ -114,15 +114,6 @@ pub enum Denial {
 }
 
 impl Denial {
-    /// Every denial, in the order in which they are found.
-    pub const ALL: [Self; 5] = [
-        Self::UnknownSender,
-        Self::WhiteList,
-        Self::Spoofing,
-        Self::SpfUnavailable,
-        Self::Misaligned,
-    ];
-
     /// The word for it in facts, traces and tables.
     pub const fn word(self) -> &'static str {
         match self {
@@ -131,25 +122,6 @@ impl Denial {
             Self::Spoofing => "spoofing",
             Self::SpfUnavailable => "spf-unavailable",
             Self::Misaligned => "misaligned",
-        }
-    }
-
-    /// What the sender is told.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::WhiteList => "This mail server may not send faxes here",
-            Self::UnknownSender => "This sender may not send faxes here",
-            Self::Spoofing => "SPF does not confirm the sender's domain, so no fax is sent",
-            Self::SpfUnavailable => "SPF of the sender's domain cannot be checked now, try later",
-            Self::Misaligned => "The author is not of the sender's domain, so no fax is sent",
-        }
-    }
-
-    /// Whether the same message may pass later.
-    pub const fn is_temporary(self) -> bool {
-        match self {
-            Self::SpfUnavailable => true,
-            Self::WhiteList | Self::UnknownSender | Self::Spoofing | Self::Misaligned => false,
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Sealing what passes through: one more set of an authenticated received chain (RFC 8617).
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mail::Timestamp;
 use mail::header::{Field, Header};
 use sender_auth::arc::{FIELDS, SETS_MAX};
 
 use crate::canonical::{BodyHash, relaxed_field};
-use crate::dkim::{Signer, fold_names, sign_field};
+use crate::dkim::{Signer, sign_field, sign_message};
 use crate::fields::covered;
 use crate::key::KeyError;
 
@@ -88,20 +87,7 @@ fn message(
     signatures.reverse();
     covered.names.extend(std::iter::repeat_n("DKIM-Signature", signatures.len()));
     covered.fields.extend(signatures);
-    let mut value = format!(
-        " i={instance}; a={}; c=relaxed/relaxed; d={};\r\n\ts={}; t={};\r\n\t",
-        signer.key.algorithm().signature_word(),
-        signer.domain,
-        signer.selector,
-        now.0.div_euclid(1_000)
-    );
-    fold_names(&covered.names, &mut value);
-    value.push_str(&format!("\r\n\tbh={};\r\n\tb=", BASE64_STANDARD.encode(body.0)));
-    let mut input = Vec::with_capacity(2_048);
-    for field in &covered.fields {
-        relaxed_field(field.name(), field.raw_value(), &mut input);
-    }
-    sign_field(FIELDS[1], value, input, signer.key)
+    sign_message(FIELDS[1], &format!(" i={instance};"), &covered, body, signer, now)
 }
 
 /// What we found, on one line: the value of the topmost field of our name.

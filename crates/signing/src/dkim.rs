@@ -5,7 +5,7 @@ use mail::header::Header;
 use mail::{Domain, Timestamp};
 
 use crate::canonical::{BodyHash, relaxed_field};
-use crate::fields::covered;
+use crate::fields::{Covered, covered};
 use crate::key::{Key, KeyError};
 
 /// The name of the field.
@@ -35,9 +35,20 @@ pub fn sign(
     signer: Signer<'_>,
     now: Timestamp,
 ) -> Result<String, KeyError> {
-    let covered = covered(header);
+    sign_message(FIELD, " v=1;", &covered(header), body, signer, now)
+}
+
+/// A field that signs what is covered; its value begins with `lead`.
+pub(crate) fn sign_message(
+    name: &str,
+    lead: &str,
+    covered: &Covered<'_>,
+    body: BodyHash,
+    signer: Signer<'_>,
+    now: Timestamp,
+) -> Result<String, KeyError> {
     let mut value = format!(
-        " v=1; a={}; c=relaxed/relaxed; d={};\r\n\ts={}; t={};\r\n\t",
+        "{lead} a={}; c=relaxed/relaxed; d={};\r\n\ts={}; t={};\r\n\t",
         signer.key.algorithm().signature_word(),
         signer.domain,
         signer.selector,
@@ -49,7 +60,7 @@ pub fn sign(
     for field in &covered.fields {
         relaxed_field(field.name(), field.raw_value(), &mut input);
     }
-    sign_field(FIELD, value, input, signer.key)
+    sign_field(name, value, input, signer.key)
 }
 
 /// A field whose value ends in an empty `b=`: signs `input` and the field itself, and fills it in.
@@ -76,7 +87,7 @@ pub(crate) fn sign_field(
 }
 
 /// `h=` with its names, folded.
-pub(crate) fn fold_names(names: &[&str], value: &mut String) {
+fn fold_names(names: &[&str], value: &mut String) {
     value.push_str("h=");
     let mut column = 10;
     for (at, name) in names.iter().enumerate() {

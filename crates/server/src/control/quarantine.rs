@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use evidence::{Event, FilterFinding};
+use evidence::FilterFinding;
 use mail::header::HeaderBuffer;
 use mail::{Timestamp, TraceId};
 use queue::Removal;
@@ -143,18 +143,8 @@ async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
 /// What filters said of a message when it came.
 async fn findings(admin: &Admin, trace: TraceId) -> anyhow::Result<Vec<FilterFinding>> {
     let entries = evidence::archive::entries_of(admin.store(), trace).await?;
-    let accepted = entries.into_iter().find_map(|(_, entry)| match entry.event {
-        Event::Accepted(accepted) => Some(accepted),
-        Event::Refused(_)
-        | Event::Attempted(_)
-        | Event::Finished(_)
-        | Event::AdminAction(_)
-        | Event::ConfigChanged(_)
-        | Event::AccountChanged(_)
-        | Event::FaxChanged(_)
-        | Event::Started(_) => None,
-    });
-    Ok(accepted.map(|accepted| accepted.filters).unwrap_or_default())
+    let accepted = entries.iter().find_map(|(_, entry)| entry.event.accepted());
+    Ok(accepted.map(|accepted| accepted.filters.clone()).unwrap_or_default())
 }
 
 /// The header as it came, without what could change a terminal.

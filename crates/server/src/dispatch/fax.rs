@@ -23,14 +23,12 @@ pub(super) async fn attempt(
 ) -> Attempt {
     let failed = |status, text: &str| {
         let trouble = delivery::Trouble::new(status, Cause::Content, text);
-        let now = Timestamp::now();
         let outcome = if trouble.status.is_temporary() {
             Outcome::Temporary(trouble)
         } else {
             Outcome::Permanent(trouble)
         };
-        let outcomes = vec![outcome; envelope.recipients.len()];
-        Attempt { started: now, ended: now, outcomes, contacts: Vec::new() }
+        Attempt::without_contact(Timestamp::now(), envelope.recipients.len(), &outcome)
     };
     let Some(account) = snapshot.config.fax_account(account) else {
         return failed(Status::new(4, 3, 5), "the fax account is not there at the moment");

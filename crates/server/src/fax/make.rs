@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::model::FaxAccount;
-use delivery::{Attempt, Cause, Contact, Delivered, Onward, Outcome, Trouble};
+use delivery::{Attempt, Cause, Delivered, Onward, Outcome, Trouble};
 use evidence::Digest;
 use fax::work::{Fields, Request};
 use fax::{Cover, Job, Language, Options, Paper, Recipient as FaxRecipient, Resolution, State};
 use mail::header::Header;
 use mail::{Address, Recipient, Status, Timestamp, TraceId};
 use store::FaxRow;
-use tls::{Demands, Observed};
 
 use super::draw::{self, Drawn};
 use super::record::{self, Fax, Record};
@@ -61,20 +60,7 @@ pub async fn make(server: &Arc<Server>, snapshot: &Snapshot, order: Order<'_>) -
         tracing::error!(id = %order.trace, error = format!("{error:#}"), "faxes were not made");
     }
     server.faxes.wake();
-    let ended = Timestamp::now();
-    let verdict = tls::judge(&Demands::new(), &Observed::Local);
-    let contact = Contact {
-        host: HOST.to_owned(),
-        address: None,
-        dns_secure: false,
-        reused: false,
-        verdict: Some(Arc::new(verdict)),
-        last_reply: None,
-        trouble: None,
-        started,
-        ended,
-    };
-    Attempt { started, ended, outcomes, contacts: vec![contact] }
+    Attempt::local(HOST, started, Timestamp::now(), outcomes)
 }
 
 async fn make_all(
