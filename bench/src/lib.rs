@@ -179,7 +179,8 @@ impl Peer {
             | Question::Mail { .. }
             | Question::Rcpt(_)
             | Question::Data
-            | Question::Vrfy(_) => Answer::Yes,
+            | Question::Vrfy(_)
+            | Question::Unknown(_) => Answer::Yes,
         }
     }
 }

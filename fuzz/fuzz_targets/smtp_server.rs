@@ -77,7 +77,11 @@ fn check(content: &[u8], body: Body) {
 fn answer(settings: &Settings, question: Question) -> Answer {
     let no = || Answer::Refuse(Refusal::new(Reply::new(550, 7, 1, "No")));
     match question {
-        Question::Connect | Question::Mail { .. } | Question::Data | Question::Vrfy(_) => {
+        Question::Connect
+        | Question::Mail { .. }
+        | Question::Data
+        | Question::Vrfy(_)
+        | Question::Unknown(_) => {
             Answer::Yes
         }
         Question::Hello { .. } => {

@@ -25,6 +25,11 @@ pub fn run() -> Result<()> {
     step("a real fax line", || {
         let line = ["test", "--workspace", "--locked", "--test", "hylafax", "--", "--ignored"];
         cargo(&line, &[])
+    })?;
+    // Last, since it builds the server once more, with the system's Kerberos library.
+    step("sign-in with a real Kerberos", || {
+        let kerberos = ["--features", "mailkeep/gssapi", "--test", "gssapi"];
+        cargo(&[&["test", "--workspace", "--locked"][..], &kerberos].concat(), &[])
     })
 }
 

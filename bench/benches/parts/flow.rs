@@ -72,9 +72,10 @@ fn quotas() -> Quotas {
 #[divan::bench(args = [10, 100_000])]
 fn quota_check(bencher: Bencher<'_, '_>, accounts: u64) {
     let (quotas, mut ledger) = (quotas(), Ledger::new(1_000_000));
-    let usage = Usage { messages: 1, recipients: 2, octets: 4_000 };
+    let usage = Usage { messages: 1, recipients: 2, octets: 4_000, ..Usage::default() };
     let names: Vec<String> = (0..accounts).map(|n| format!("user{n}@clinic.example")).collect();
-    let sender = |name| Sender { account: Some(name), groups: &[], client: [192, 0, 2, 7].into() };
+    let sender =
+        |name| Sender { account: Some(name), groups: &[], client: Some([192, 0, 2, 7].into()) };
     for name in &names {
         let _ = ledger.take(&quotas, &sender(name.as_str()), usage, NOW);
     }
@@ -89,13 +90,16 @@ fn quota_check(bencher: Bencher<'_, '_>, accounts: u64) {
 #[divan::bench(args = [10, 100_000])]
 fn quota_take(bencher: Bencher<'_, '_>, accounts: u64) {
     let (quotas, mut ledger) = (quotas(), Ledger::new(1_000_000));
-    let usage = Usage { messages: 1, recipients: 2, octets: 4_000 };
+    let usage = Usage { messages: 1, recipients: 2, octets: 4_000, ..Usage::default() };
     let names: Vec<String> = (0..accounts).map(|n| format!("user{n}@clinic.example")).collect();
     let mut n = 0;
     bencher.bench_local(|| {
         n = (n + 1) % names.len();
-        let sender =
-            Sender { account: Some(names[n].as_str()), groups: &[], client: [192, 0, 2, 7].into() };
+        let sender = Sender {
+            account: Some(names[n].as_str()),
+            groups: &[],
+            client: Some([192, 0, 2, 7].into()),
+        };
         ledger.take(&quotas, &sender, black_box(usage), NOW).is_ok()
     });
 }

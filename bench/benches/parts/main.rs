@@ -8,6 +8,7 @@ mod lists;
 mod rules;
 mod sender;
 mod session;
+mod signing;
 mod store;
 mod tables;
 

@@ -13,18 +13,21 @@ pub mod directory;
 mod error;
 pub mod failures;
 pub mod import;
+pub mod kerberos;
 pub mod password;
 pub mod sasl;
 pub mod security;
 pub mod settings;
 pub mod sign_in;
 pub mod token;
+mod workers;
 
 pub use directory::{
     Account, Directory, DomainSettings, Entry, Group, Kind, Recipients, Resolution,
 };
 pub use error::AccountError;
 pub use failures::{Failures, Gate};
+pub use kerberos::Kerberos;
 pub use password::{Cost, Kept, Password, PasswordHash, Policy, Verifier};
 pub use settings::{Certificates, SignInSettings};
 pub use sign_in::{Authenticated, SignIn};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::kerberos::Kerberos;
 use crate::password::{Kept, Policy};
 use crate::token::Tokens;
 
@@ -16,6 +17,8 @@ pub struct SignInSettings {
     pub policy: Policy,
     /// Who judges tokens, if any are taken.
     pub tokens: Option<Arc<Tokens>>,
+    /// Who judges Kerberos tickets, if any are taken.
+    pub kerberos: Option<Kerberos>,
     /// How a client certificate names an account.
     pub certificates: Certificates,
 }

@@ -10,12 +10,17 @@ use std::time::Duration;
 use mail::{Address, Timestamp};
 
 use crate::AccountError;
-use crate::directory::{Account, Directory};
+use crate::directory::{Account, Credentials, Directory};
 use crate::failures::{Failures, Gate};
-use crate::password::{Password, ScramKeys, Service, Verifier, find_app_password};
-use crate::sasl::{ClientCertificate, Credentials, Failure, Finding, Proved, Question};
+use crate::kerberos::{TICKET_MAX, TICKETS_AT_A_TIME};
+use crate::password::{
+    AppPassword, Owner, Password, ScramRing, Service, Verifier, Which, find_app_password,
+};
+use crate::sasl::{self, gssapi, gssapi::Next};
+use crate::sasl::{ClientCertificate, Failure, Finding, Negotiation, Proved, Question};
 use crate::settings::{Certificates, SignInSettings};
 use crate::token::{Token, TokenRefusal};
+use crate::workers::Workers;
 
 /// An account that proved itself. Only [`SignIn`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +45,7 @@ impl Authenticated {
 pub struct SignIn {
     directory: Arc<Directory>,
     verifier: Verifier,
+    tickets: Workers,
     failures: Mutex<Failures>,
     settings: RwLock<Arc<SignInSettings>>,
 }
@@ -69,7 +75,8 @@ impl SignIn {
     /// A judge over `directory`, with the default settings.
     pub fn new(directory: Arc<Directory>, verifier: Verifier, failures: Failures) -> Self {
         let settings = RwLock::new(Arc::new(SignInSettings::default()));
-        Self { directory, verifier, failures: Mutex::new(failures), settings }
+        let tickets = Workers::new(TICKETS_AT_A_TIME);
+        Self { directory, verifier, tickets, failures: Mutex::new(failures), settings }
     }
 
     /// Judges by `settings` from now on.
@@ -87,7 +94,7 @@ impl SignIn {
     /// A client that is locked out is refused unchecked ([`Failure::LockedOut`]). An account
     /// that does not exist, one that is disabled and a wrong password take the same work.
     pub async fn judge(&self, question: Question, ip: IpAddr, now: Timestamp) -> Judged {
-        let user = named(&question);
+        let mut user = named(&question);
         let gate = self.failures().gate(ip, &user, now);
         if let Gate::Locked(_) = gate {
             let finding = Finding::Refused(Failure::LockedOut);
@@ -97,10 +104,9 @@ impl SignIn {
             // Keys are no outcome: nothing is counted before the proof.
             Question::Scram { user, hash } => {
                 let account = self.directory.sign_in_account(&user);
-                let kept =
-                    account.as_ref().and_then(|account| account.credentials.keys.scram(hash));
-                let nobody = || ScramKeys::of_nobody(hash, self.directory.secret(), &user);
-                let keys = kept.cloned().unwrap_or_else(nobody);
+                let kept = account.and_then(|account| account.credentials.scram(hash));
+                let owner = Owner { user: &user, secret: self.directory.secret() };
+                let keys = kept.unwrap_or_else(|| ScramRing::of_nobody(hash, &owner));
                 return Judged { finding: Finding::Scram(keys), user, delay: Duration::ZERO };
             }
             Question::Cram { user } => {
@@ -114,8 +120,22 @@ impl SignIn {
                 return Judged { finding: Finding::Digest(key), user, delay: Duration::ZERO };
             }
             Question::Password(given) => self.judge_password(given, ip, now).await,
-            Question::Proved(proved) => self.judge_proved(&proved, now),
+            Question::Proved(proved) => self.judge_proved(&proved, ip, now),
             Question::Token { user, token } => self.judge_token(user.as_deref(), &token, now).await,
+            Question::Ticket { negotiation, response } => {
+                match self.negotiate(negotiation, response).await {
+                    Ok((negotiation, Next::Challenge(challenge))) => {
+                        let finding = Finding::Ticket { negotiation, challenge };
+                        return Judged { finding, user, delay: Duration::ZERO };
+                    }
+                    Ok((_, Next::Proved { principal, act_as })) => {
+                        let judged = self.judge_principal(&principal, act_as.as_deref(), now).await;
+                        user = principal;
+                        judged
+                    }
+                    Err(failure) => Err(failure),
+                }
+            }
             Question::Certificate { certificate, act_as } => {
                 self.judge_certificate(&certificate, act_as.as_deref(), now)
             }
@@ -140,17 +160,12 @@ impl SignIn {
 
     async fn judge_password(
         &self,
-        given: Credentials,
+        given: sasl::Credentials,
         ip: IpAddr,
         now: Timestamp,
     ) -> Result<Authenticated, Failure> {
-        let Credentials { user, act_as, password } = given;
-        if let Ok(address) = Address::parse(&user)
-            && self.directory.look_up(&address, now).await.is_err()
-        {
-            return Err(Failure::Unavailable);
-        }
-        let account = self.directory.sign_in_account(&user);
+        let sasl::Credentials { user, act_as, password } = given;
+        let account = self.find(&user, now).await?;
         if let Some(account) = &account
             && let Some(voucher) = self.directory.voucher(&account.address)
         {
@@ -170,10 +185,9 @@ impl SignIn {
         if let Some(account) = &account
             && let Some(app) = find_app_password(&account.credentials.app_passwords, &password)
         {
-            if !app.holds(Service::Smtp, ip, now) {
-                return Err(Failure::AppPasswordScope);
-            }
-            return self.admit(account, act_as.as_deref(), By::Other, now);
+            let admitted = self.admit_app(account, app, act_as.as_deref(), ip, now)?;
+            self.renew_app(account, app, &password).await;
+            return Ok(admitted);
         }
         let hash = account.as_ref().and_then(|account| account.credentials.password.clone());
         let right = self.verifier.verify(hash, password.clone()).await;
@@ -192,19 +206,44 @@ impl SignIn {
         }
     }
 
-    fn judge_proved(&self, proved: &Proved, now: Timestamp) -> Result<Authenticated, Failure> {
+    fn judge_proved(
+        &self,
+        proved: &Proved,
+        ip: IpAddr,
+        now: Timestamp,
+    ) -> Result<Authenticated, Failure> {
         let account = self.directory.sign_in_account(&proved.user);
-        match (proved.refused, account) {
-            (_, None) => Err(Failure::UnknownUser),
-            (Some(failure), Some(_)) => Err(failure),
-            // Taken away or changed while the client thought: its proof was of another state.
-            (None, Some(account)) if !account.credentials.keys.has(proved.by) => {
-                Err(Failure::WrongPassword)
-            }
-            (None, Some(account)) => {
-                self.admit(&account, proved.act_as.as_deref(), By::Password, now)
+        let account = account.ok_or(Failure::UnknownUser)?;
+        if let Some(failure) = proved.refused {
+            return Err(failure);
+        }
+        let (Credentials { keys, app_passwords, .. }, act_as) =
+            (&account.credentials, proved.act_as.as_deref());
+        // Taken away or changed while the client thought: its proof was of another state.
+        match &proved.which {
+            Which::Account if !keys.has(proved.by) => Err(Failure::WrongPassword),
+            Which::Account => self.admit(&account, act_as, By::Password, now),
+            Which::App(id) => {
+                let app = app_passwords.iter().find(|app| app.id == *id && app.keys.has(proved.by));
+                let app = app.ok_or(Failure::WrongPassword)?;
+                self.admit_app(&account, app, act_as, ip, now)
             }
         }
+    }
+
+    /// A client that proved an app password, as far as that holds here.
+    fn admit_app(
+        &self,
+        account: &Arc<Account>,
+        app: &AppPassword,
+        act_as: Option<&str>,
+        ip: IpAddr,
+        now: Timestamp,
+    ) -> Result<Authenticated, Failure> {
+        if !app.holds(Service::Smtp, ip, now) {
+            return Err(Failure::AppPasswordScope);
+        }
+        self.admit(account, act_as, By::Other, now)
     }
 
     async fn judge_token(
@@ -226,8 +265,62 @@ impl SignIn {
                 return Err(Failure::BadToken);
             }
         };
-        let account = self.directory.sign_in_account(&identity).ok_or(Failure::UnknownUser)?;
+        let account = self.find(&identity, now).await?.ok_or(Failure::UnknownUser)?;
         self.admit(&account, user, By::Other, now)
+    }
+
+    /// The next piece of a Kerberos client, off the async threads: the library may block.
+    async fn negotiate(
+        &self,
+        negotiation: Option<Box<Negotiation>>,
+        response: Vec<u8>,
+    ) -> Result<(Box<Negotiation>, Next), Failure> {
+        let kerberos = self.settings().kerberos.clone().ok_or(Failure::Mechanism)?;
+        let work = move || {
+            let mut negotiation = match negotiation {
+                Some(negotiation) => negotiation,
+                None => {
+                    let context = kerberos.acceptor.accept();
+                    Box::new(Negotiation::new(context.map_err(|error| gssapi::refused(&error))?))
+                }
+            };
+            let next = negotiation.step(&response)?;
+            Ok((negotiation, next))
+        };
+        match tokio::time::timeout(TICKET_MAX, self.tickets.compute(work)).await {
+            Ok(Ok(worked)) => worked,
+            Ok(Err(error)) => {
+                report(&error);
+                Err(Failure::Unavailable)
+            }
+            Err(_) => {
+                tracing::warn!("the Kerberos library does not answer in time");
+                Err(Failure::Unavailable)
+            }
+        }
+    }
+
+    async fn judge_principal(
+        &self,
+        principal: &str,
+        act_as: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Authenticated, Failure> {
+        let settings = self.settings();
+        let kerberos = settings.kerberos.as_ref().ok_or(Failure::Mechanism)?;
+        let address = kerberos.address_of(principal).ok_or(Failure::UnknownUser)?;
+        let account = self.find(&address.to_string(), now).await?.ok_or(Failure::UnknownUser)?;
+        self.admit(&account, act_as, By::Other, now)
+    }
+
+    /// The account that signs in under this name, here or in another directory.
+    async fn find(&self, user: &str, now: Timestamp) -> Result<Option<Arc<Account>>, Failure> {
+        if let Ok(address) = Address::parse(user)
+            && self.directory.look_up(&address, now).await.is_err()
+        {
+            return Err(Failure::Unavailable);
+        }
+        Ok(self.directory.sign_in_account(user))
     }
 
     fn judge_certificate(
@@ -303,6 +396,21 @@ impl SignIn {
         }
     }
 
+    /// The same for the keys of an app password.
+    async fn renew_app(&self, account: &Account, app: &AppPassword, password: &Password) {
+        let settings = self.settings();
+        if app.keys.are(&AppPassword::kept(&settings.kept)) {
+            return;
+        }
+        let renewed = async {
+            let keys = self.app_keys(&account.address, password, &settings).await?;
+            self.directory.renew_app_password(&account.address, &app.id, keys).await
+        };
+        if let Err(error) = renewed.await {
+            report(&error);
+        }
+    }
+
     /// The directory it judges against.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
@@ -328,6 +436,8 @@ fn named(question: &Question) -> String {
         }
         Question::Proved(proved) => proved.user.clone(),
         Question::Token { user, .. } => user.clone().unwrap_or_default(),
+        // Whose it is shows at its end.
+        Question::Ticket { .. } => String::new(),
         Question::Certificate { certificate, act_as } => act_as
             .clone()
             .or_else(|| certificate.emails.first().cloned())

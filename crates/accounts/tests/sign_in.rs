@@ -56,7 +56,9 @@ async fn plain(sign_in: &SignIn, message: &str, ip: &str) -> (Step, Judged) {
     let again = match &finding {
         Finding::Authenticated(_) => Finding::Refused(Failure::Cancelled),
         Finding::Refused(failure) => Finding::Refused(*failure),
-        Finding::Scram(_) | Finding::Cram(_) | Finding::Digest(_) => panic!("not asked for keys"),
+        Finding::Scram(_) | Finding::Cram(_) | Finding::Digest(_) | Finding::Ticket { .. } => {
+            panic!("not asked for keys")
+        }
     };
     (exchange.answer(finding), Judged { finding: again, user, delay })
 }

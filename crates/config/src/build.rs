@@ -24,6 +24,7 @@ mod certificate;
 mod directory;
 mod domain;
 mod fax;
+mod fax_provider;
 mod filters;
 mod flow;
 mod limits;
@@ -107,8 +108,9 @@ impl Builder<'_> {
         let listeners = self.listeners(top, &basics, limits.as_ref());
         let domains = self.domains(top, &basics, &listeners);
         let fax_accounts = self.fax_accounts(top);
+        let fax_providers = self.fax_providers(top, &listeners);
         let domains = self.with_fax_domains(domains, &fax_accounts);
-        let sign_in = self.sign_in(top);
+        let sign_in = self.sign_in(top, &basics.hostname);
         let directories = self.directories(top);
         let rate_classes = self.rate_classes(top);
         let (milters, scanners) = (self.milters(top), self.scanners(top));
@@ -164,6 +166,7 @@ impl Builder<'_> {
             sign_in: sign_in?,
             domains,
             fax_accounts,
+            fax_providers,
             rule_set: rule_set?,
             policy: policy?,
             limits: limits?,

@@ -54,6 +54,26 @@ pub fn set(text: &str, path: &[&str], values: &str) -> Result<String, EditError>
     }
 }
 
+/// Puts words behind the last word of a statement, or adds it to its block if it is not there.
+///
+/// # Errors
+///
+/// [`EditError`]; the text is as it was.
+pub fn append(text: &str, path: &[&str], values: &str) -> Result<String, EditError> {
+    let (&last, parents) = path.split_last().ok_or_else(|| not_found(""))?;
+    one_statement(&format!("{last} {values}"))?;
+    match find(&tree(text)?, path) {
+        Ok(statement) => {
+            let end = statement.words.last().map_or(statement.head(), |word| word.span);
+            Ok(splice(text, end.range().end..end.range().end, &format!(" {values}")))
+        }
+        Err(EditError::NotFound(step)) if step == last => {
+            add(text, parents, &format!("{last} {values}"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Adds a statement at the end of a block, or of the file when the path is empty.
 ///
 /// # Errors
@@ -242,6 +262,16 @@ force-encrypt {
         assert_eq!(add("a { }", &["a"], "b").unwrap(), "a { b }");
         assert_eq!(add("a {}", &["a"], "b").unwrap(), "a { b }");
         assert_eq!(add("a {\n}\n", &["a"], "b").unwrap(), "a {\n    b\n}\n");
+    }
+
+    #[test]
+    fn words_are_put_behind_those_that_are_there() {
+        let changed = append(TEXT, &["force-encrypt", "bank.example"], "until 2030-01-01").unwrap();
+        assert_eq!(changed, TEXT.replace("verified ", "verified until 2030-01-01 "));
+        let changed = append(TEXT, &["force-encrypt", "clinic.example"], "verified").unwrap();
+        let added = "192.0.2.1\n    clinic.example verified\n";
+        assert_eq!(changed, TEXT.replace("192.0.2.1\n", added));
+        assert_eq!(append(TEXT, &["no such", "port"], "25"), Err(not_found("no such")));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod authentication;
 mod delivery;
 mod directory;
 mod fax;
+mod fax_provider;
 mod filters;
 mod flow;
 mod listener;
@@ -31,11 +32,14 @@ pub use self::lists::{Dnsbl, Greylisting, List, ListSource, Reputation, Uribl};
 pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderAuthentication};
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use directory::LdapDirectory;
-pub use fax::{FaxAccount, FaxNotices, FaxTransport, FaxUser};
+pub use fax::{FaxAccount, FaxInbound, FaxLine, FaxNotices, FaxTransport, FaxUser};
+pub use fax_provider::{
+    FAX_ID, FaxProvider, ProviderBody, ProviderDocument, ProviderSignIn, Webhooks,
+};
 pub use filters::{Holding, MilterEntry, Quarantine, ScannerEntry, Scanning};
 pub use flow::{Bans, Flow, Quota, SizeLimits};
 pub use listener::{Auth, ClientCertificates, Extension, Listener, ListenerTls, Protocol, TlsMode};
-pub use sign_in::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
+pub use sign_in::{AccountCertificates, Gssapi, KeysAt, SignIn, Tokens, Verifier};
 pub use signing::{ArcSealing, DmarcReports, Signing, Srs};
 pub use target::{Host, LmtpTarget, Route, Target};
 
@@ -78,6 +82,8 @@ pub struct Config {
     pub domains: Vec<LocalDomain>,
     /// The accounts that turn mail into faxes.
     pub fax_accounts: Vec<FaxAccount>,
+    /// The providers that fax by HTTPS.
+    pub fax_providers: Vec<FaxProvider>,
     /// The rules, tables and Force Encrypt entries, as written.
     pub rule_set: rules::RuleSet,
     /// The same, compiled.
@@ -364,6 +370,11 @@ impl Config {
     /// The fax account of a name.
     pub fn fax_account(&self, name: &str) -> Option<&FaxAccount> {
         self.fax_accounts.iter().find(|account| *account.name == name)
+    }
+
+    /// The provider of a name.
+    pub fn fax_provider(&self, name: &str) -> Option<&FaxProvider> {
+        self.fax_providers.iter().find(|provider| *provider.name == name)
     }
 
     /// The targets that `mx { }` names for a domain.

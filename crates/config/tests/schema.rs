@@ -4,11 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use config::schema::{
     ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DMARC_REPORTS, DNS, DNSBL,
-    DOMAIN, EVIDENCE, FAX, FAX_USER, FLOW, GREYLISTING, HOLDING, LIMITS, LISTENER, LOG, MILTER,
-    QUARANTINE, QUEUE, QUOTA, RATE_CLASS, REPUTATION, SCANNER, SCANNING, SIGN_IN, SIGNING,
-    SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
+    DOMAIN, EVIDENCE, FAX, FAX_INBOUND, FAX_PROVIDER, FAX_USER, FLOW, GREYLISTING, HOLDING, LIMITS,
+    LISTENER, LOG, MILTER, QUARANTINE, QUEUE, QUOTA, RATE_CLASS, REPUTATION, SCANNER, SCANNING,
+    SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
 };
-use config::{Config, parse};
+use config::{Config, Memory, read};
 
 /// The names that examples use, so that each example is right by itself.
 const NAMES: [&str; 4] = [
@@ -89,6 +89,17 @@ static PLACES: &[Place] = &[
         needed: &[],
         close: "} }",
     },
+    place(
+        &FAX_PROVIDER,
+        "listener h { port 2727; protocol webhooks; tls off }; fax-provider p {",
+        &["send https://p.example/faxes"],
+    ),
+    Place {
+        context: &FAX_INBOUND,
+        open: "fax clinic { domains f.example; organisation X; main-number +12025550100; country US; mail-server-white-list 192.0.2.1; inbound {",
+        needed: &["from hylafax 192.0.2.7", "catch-all desk@example.com"],
+        close: "} }",
+    },
     place(&LISTENER, "listener l {", &["port 2626", "certificate other"]),
 ];
 
@@ -105,7 +116,8 @@ static COMPILED: LazyLock<Arc<rules::Policy>> =
 
 /// What a configuration means, without the places of its values.
 fn meaning(text: &str) -> Result<String, String> {
-    let outcome = parse(text);
+    let world = Memory::new().with_file("/etc/mailkeep/cover-fr.txt", "body\n");
+    let outcome = read("mailkeep.conf".as_ref(), text, &world);
     let config = outcome.config.clone().ok_or_else(|| format!("{text}\n{}", outcome.render()))?;
     let config =
         Config { sources: config::Sources::default(), policy: Arc::clone(&COMPILED), ..config };
@@ -134,8 +146,14 @@ fn company(block: &str, directive: &str) -> (&'static [&'static str], &'static s
         "file" if block != "certificate" => (&[], "zone"),
         "file" => (&["key a.key"], "local-authority"),
         "key" => (&["file a.pem"], "local-authority"),
-        "catch-all" => (&["recipients accounts"], ""),
+        "catch-all" if block != "inbound" => (&["recipients accounts"], ""),
         "mailboxes" => (&[], "deliver-to"),
+        "field" => (&["field file \"{document}\""], ""),
+        "callback" => (&["webhook-secret env:X"], ""),
+        "webhook-secret" => (&["callback https://c.example"], ""),
+        "webhook-window" | "webhook-fax" => {
+            (&["callback https://c.example", "webhook-secret env:X"], "")
+        }
         _ => (&[], ""),
     }
 }
@@ -159,6 +177,8 @@ fn every_directive_changes_what_the_configuration_means() {
             }
             match (meaning(&text(place, &with)), meaning(&text(place, &without))) {
                 (Ok(with), Ok(without)) if with != without => {}
+                // A build without Kerberos says so, and ignores nothing.
+                (Err(error), Ok(_)) if error.contains("[C324]") => {}
                 (Ok(_), Ok(_)) => wrong.extend([directive.example, " changes nothing\n"]),
                 (Err(error), _) | (_, Err(error)) => wrong.push_str(&error),
             }

@@ -83,6 +83,8 @@ mod tests {
                 domain: "clinic.example".to_owned(),
                 p: "none".to_owned(),
                 sp: "none".to_owned(),
+                pct: "100".to_owned(),
+                fo: "0".to_owned(),
                 ..Policy::default()
             },
             rows: Vec::new(),

@@ -63,6 +63,8 @@ pub fn read(text: &[u8]) -> Result<Report, ReadError> {
             p: published.text_of("p").to_owned(),
             sp: published.text_of("sp").to_owned(),
             np: published.text_of("np").to_owned(),
+            pct: published.text_of("pct").to_owned(),
+            fo: published.text_of("fo").to_owned(),
         },
         rows: records.into_iter().map(row).collect::<Result<_, _>>()?,
     })
@@ -109,7 +111,11 @@ fn row(record: &Element) -> Result<Row, ReadError> {
         spf_results: results
             .all("spf")
             .take(RESULTS_MAX)
-            .map(|spf| SpfResult { domain: owned(spf, "domain"), result: owned(spf, "result") })
+            .map(|spf| SpfResult {
+                domain: owned(spf, "domain"),
+                of_helo: spf.text_of("scope") == "helo",
+                result: owned(spf, "result"),
+            })
             .collect(),
     })
 }

@@ -42,6 +42,12 @@ pub struct Policy {
     /// What it asks for below it where there is no such domain.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub np: String,
+    /// To how many messages in a hundred it applies; empty counts as 100.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pct: String,
+    /// Which failures it wants reports of one message about; empty counts as `0`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fo: String,
 }
 
 /// What was done with messages.
@@ -111,6 +117,9 @@ pub struct DkimResult {
 pub struct SpfResult {
     /// Whose record.
     pub domain: String,
+    /// Whether it was looked for under the name of HELO, not that of MAIL FROM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_helo: bool,
     /// `pass`, `fail`, …
     pub result: String,
 }

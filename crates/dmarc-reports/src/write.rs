@@ -30,7 +30,8 @@ pub fn write(report: &Report) -> String {
             xml.leaf("p", &policy.p);
             xml.leaf_if("sp", if policy.sp.is_empty() { &policy.p } else { &policy.sp });
             xml.leaf_if("np", &policy.np);
-            xml.leaf("pct", "100");
+            xml.leaf("pct", if policy.pct.is_empty() { "100" } else { &policy.pct });
+            xml.leaf("fo", if policy.fo.is_empty() { "0" } else { &policy.fo });
         });
         for row in &report.rows {
             xml.block("record", |xml| record(xml, row));
@@ -57,7 +58,8 @@ fn record(xml: &mut Writer, row: &Row) {
         });
     });
     xml.block("identifiers", |xml| {
-        xml.leaf_if("envelope_from", &row.envelope_from);
+        // Empty for the null sender, but there: the schema wants it.
+        xml.leaf("envelope_from", &row.envelope_from);
         xml.leaf("header_from", &row.header_from);
     });
     xml.block("auth_results", |xml| {
@@ -71,7 +73,7 @@ fn record(xml: &mut Writer, row: &Row) {
         for spf in &row.spf_results {
             xml.block("spf", |xml| {
                 xml.leaf("domain", &spf.domain);
-                xml.leaf("scope", "mfrom");
+                xml.leaf("scope", if spf.of_helo { "helo" } else { "mfrom" });
                 xml.leaf("result", &spf.result);
             });
         }
@@ -152,6 +154,8 @@ mod tests {
                 adkim: "r".to_owned(),
                 p: "quarantine".to_owned(),
                 sp: "reject".to_owned(),
+                pct: "20".to_owned(),
+                fo: "1".to_owned(),
                 ..Policy::default()
             },
             rows: vec![Row {
@@ -170,6 +174,7 @@ mod tests {
                 }],
                 spf_results: vec![SpfResult {
                     domain: "clinic.example".to_owned(),
+                    of_helo: true,
                     result: "pass".to_owned(),
                 }],
             }],

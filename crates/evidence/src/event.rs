@@ -73,6 +73,9 @@ pub struct FaxChanged {
     /// What the transport calls it, once it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<String>,
+    /// The transport, by its name in the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
 }
 
 /// A message that was taken.

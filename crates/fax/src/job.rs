@@ -8,12 +8,15 @@
 //!    │ ▼        │ restart                                           └─▶ failed
 //!   held        └─▶ uncertain ─▶ asked at the transport ─▶ as it says
 //!
+//!  dialling ─▶ mailed ─▶ dialling ─▶ handed over ─▶ a report ─▶ sent, or failed
+//!
 //!  any of these but the last ─▶ cancelling ─▶ cancelled
 //! ```
 //!
 //! Only [`Job::apply`] changes a job. It is `sent` only when the other machine confirmed its
 //! last page, `handed over` when a relay took it, and after a crash it is never sent again
-//! before the transport was asked what became of it.
+//! before the transport was asked what became of it. An off-ramp gets it by mail, which waits
+//! in the queue as all mail does; what the off-ramp reports later is the last word.
 
 use std::fmt;
 use std::time::Duration;
@@ -64,6 +67,14 @@ pub enum State {
         /// When the next one begins.
         due: Timestamp,
     },
+    /// Its mail to an off-ramp waits in the queue for the next attempt.
+    Mailed {
+        /// What stood in the way last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<String>,
+        /// When to look whether it still waits there.
+        due: Timestamp,
+    },
     /// Nobody knows whether it was sent: the server stopped in the middle. The transport is
     /// asked; it is not sent again before it has answered.
     Uncertain,
@@ -71,7 +82,7 @@ pub enum State {
     Cancelling,
     /// The other machine confirmed the last page.
     Sent,
-    /// A relay took it; whether it arrived is not known here.
+    /// A relay took it; whether it arrived is not known here unless the relay reports it.
     HandedOver,
     /// It will not be sent.
     Failed {
@@ -106,6 +117,8 @@ pub enum Reason {
     Expired,
     /// After a restart nobody could say what became of it.
     Unknown,
+    /// The transport says why, in its own words.
+    Told(String),
 }
 
 /// What was tried, each kind counted apart.
@@ -147,6 +160,12 @@ pub enum Event {
     Restarted,
     /// There is no transport to give it to.
     Unserved,
+    /// The transport is down and another may carry it at once.
+    Diverted,
+    /// Its mail to an off-ramp waits in the queue; with what stood in the way, if it was tried.
+    Mailed(Option<String>),
+    /// A relay reports what became of it, after it took it or while nobody knows.
+    Reported(Outcome),
 }
 
 /// How an attempt ended.
@@ -181,6 +200,10 @@ pub struct Misplaced {
 
 /// Between two looks for a transport.
 const UNSERVED_WAIT: Duration = minutes(1);
+/// Between two looks whether its mail still waits in the queue.
+const MAILED_LOOK: Duration = minutes(1);
+/// The longest reason in a transport's own words that is kept, in characters.
+pub const TOLD_MAX_CHARS: usize = 300;
 
 const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
@@ -198,12 +221,23 @@ impl Reason {
             Self::TransportDown | Self::NoTransport => {
                 Some(Retry { attempts_max: u32::MAX, wait: minutes(1) })
             }
-            Self::NumberRefused | Self::DocumentRefused | Self::Expired | Self::Unknown => None,
+            Self::NumberRefused
+            | Self::DocumentRefused
+            | Self::Expired
+            | Self::Unknown
+            | Self::Told(_) => None,
         }
     }
 
+    /// A reason in the words of others: one line, at most [`TOLD_MAX_CHARS`] characters.
+    pub fn told(words: &str) -> Self {
+        let plain = words.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let cut: String = plain.take(TOLD_MAX_CHARS).collect();
+        Self::Told(cut.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
     /// In words for a person.
-    pub const fn text(&self) -> &'static str {
+    pub fn text(&self) -> &str {
         match self {
             Self::Busy => "the line is busy",
             Self::NoAnswer => "nobody answers",
@@ -215,6 +249,7 @@ impl Reason {
             Self::DocumentRefused => "the fax line refuses the document",
             Self::Expired => "it could not be sent in time",
             Self::Unknown => "the server stopped during the call; whether it arrived is not known",
+            Self::Told(words) => words,
         }
     }
 }
@@ -232,7 +267,8 @@ impl Counters {
             | Reason::NumberRefused
             | Reason::DocumentRefused
             | Reason::Expired
-            | Reason::Unknown => return 1,
+            | Reason::Unknown
+            | Reason::Told(_) => return 1,
         };
         *counter = counter.saturating_add(1);
         *counter
@@ -248,6 +284,7 @@ impl State {
             Self::Dialling => "dialling",
             Self::Sending { .. } => "sending",
             Self::Waiting { .. } => "waiting",
+            Self::Mailed { .. } => "mailed",
             Self::Uncertain => "uncertain",
             Self::Cancelling => "cancelling",
             Self::Sent => "sent",
@@ -257,7 +294,7 @@ impl State {
         }
     }
 
-    /// Whether nothing more happens.
+    /// Whether nothing more happens by itself. What was handed over may still be reported on.
     pub const fn is_final(&self) -> bool {
         match self {
             Self::Sent | Self::HandedOver | Self::Failed { .. } | Self::Cancelled => true,
@@ -266,6 +303,7 @@ impl State {
             | Self::Dialling
             | Self::Sending { .. }
             | Self::Waiting { .. }
+            | Self::Mailed { .. }
             | Self::Uncertain
             | Self::Cancelling => false,
         }
@@ -274,7 +312,9 @@ impl State {
     /// When something is to be done about it; `None` when nothing, or at once.
     pub const fn due(&self) -> Option<Timestamp> {
         match self {
-            Self::Queued { due } | Self::Waiting { due, .. } => Some(*due),
+            Self::Queued { due } | Self::Waiting { due, .. } | Self::Mailed { due, .. } => {
+                Some(*due)
+            }
             Self::Held { .. }
             | Self::Dialling
             | Self::Sending { .. }
@@ -290,6 +330,14 @@ impl State {
     const fn is_under_way(&self) -> bool {
         matches!(self, Self::Dialling | Self::Sending { .. } | Self::Cancelling)
     }
+
+    /// Whether `event` can be the end of it. What the transport says after a crash is as good
+    /// as if it had said it then, and a relay's report may be quicker than its reply.
+    fn may_end(&self, event: &Event) -> bool {
+        self.is_under_way()
+            || matches!(self, Self::Mailed { .. } | Self::Uncertain)
+            || (*self == Self::HandedOver && matches!(event, Event::Reported(_)))
+    }
 }
 
 impl Event {
@@ -304,6 +352,9 @@ impl Event {
             Self::Release => "be released",
             Self::Restarted => "be restarted",
             Self::Unserved => "be without a transport",
+            Self::Diverted => "be given to another transport",
+            Self::Mailed(_) => "wait in the mail queue",
+            Self::Reported(_) => "be reported on",
         }
     }
 }
@@ -333,7 +384,10 @@ impl Job {
     pub fn apply(&self, event: &Event, now: Timestamp) -> Result<Self, Misplaced> {
         let mut next = self.clone();
         next.state = match (&self.state, event) {
-            (State::Queued { .. } | State::Waiting { .. }, Event::Started) => {
+            (
+                State::Queued { .. } | State::Waiting { .. } | State::Mailed { .. },
+                Event::Started,
+            ) => {
                 if now >= self.expires {
                     State::Failed { reason: Reason::Expired }
                 } else {
@@ -362,15 +416,31 @@ impl Job {
                 next.confirmed = (*pages).clamp(self.confirmed, self.pages);
                 self.state.clone()
             }
-            (state, Event::Ended(outcome)) if state.is_under_way() => next.end(outcome, now),
-            // What the transport says after a crash is as good as if it had said it then.
-            (State::Uncertain, Event::Ended(outcome)) => next.end(outcome, now),
+            (state, Event::Ended(outcome) | Event::Reported(outcome)) if state.may_end(event) => {
+                next.end(outcome, now)
+            }
+            // Nothing was handed over, and another transport is as good.
+            (State::Dialling | State::Sending { .. }, Event::Diverted) => {
+                State::Waiting { reason: Reason::TransportDown, due: now }
+            }
+            (State::Dialling, Event::Mailed(because)) => {
+                // Where nothing stood in the way nothing was tried, so it is not counted.
+                if because.is_none() {
+                    next.counters.dials = next.counters.dials.saturating_sub(1);
+                }
+                State::Mailed { because: because.clone(), due: now.plus(MAILED_LOOK) }
+            }
             (State::Dialling | State::Sending { .. } | State::Uncertain, Event::Cancel) => {
                 State::Cancelling
             }
-            (State::Queued { .. } | State::Waiting { .. } | State::Held { .. }, Event::Cancel) => {
-                State::Cancelled
-            }
+            (
+                State::Queued { .. }
+                | State::Waiting { .. }
+                | State::Mailed { .. }
+                | State::Held { .. },
+                Event::Cancel,
+            )
+            | (State::Cancelling, Event::Diverted | Event::Mailed(_)) => State::Cancelled,
             (State::Queued { .. } | State::Waiting { .. }, Event::Hold(because)) => {
                 State::Held { because: because.clone() }
             }
@@ -429,8 +499,10 @@ impl fmt::Display for State {
             }
             Self::Sending { page } => write!(f, "sending page {page}"),
             Self::Held { because } => write!(f, "held: {because}"),
+            Self::Mailed { because: Some(because), .. } => write!(f, "mailed: {because}"),
             Self::Queued { .. }
             | Self::Dialling
+            | Self::Mailed { because: None, .. }
             | Self::Uncertain
             | Self::Cancelling
             | Self::Sent

@@ -86,6 +86,23 @@ impl Number {
     }
 }
 
+impl Prefix {
+    /// Whether `number` begins so.
+    pub fn begins(&self, number: &Number) -> bool {
+        number.0.starts_with(&*self.0)
+    }
+
+    /// Whether every number that begins like `other` begins so too.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.starts_with(&*self.0)
+    }
+
+    /// How many digits it has.
+    pub fn digits(&self) -> usize {
+        self.0.len() - 1
+    }
+}
+
 impl Plan {
     /// Every number of the world but costly ones, read as in `country`.
     pub fn of(country: Country) -> Self {
@@ -129,7 +146,7 @@ impl Plan {
         if !self.costly && is_costly(&parsed, &code) {
             return Err(NumberError::Costly);
         }
-        let begins = |prefix: &Prefix| number.0.starts_with(&*prefix.0);
+        let begins = |prefix: &Prefix| prefix.begins(&number);
         if self.deny.iter().any(begins) || !(self.allow.is_empty() || self.allow.iter().any(begins))
         {
             return Err(NumberError::Denied);

@@ -1,14 +1,16 @@
-//! What the program that draws pages is asked, and what it answers.
+//! What the process that draws pages is asked, and what it answers.
 //!
 //! The request is a line of JSON, followed by the message; the answer is a line of JSON,
 //! followed by the files it announces, one after the other.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::options::{Cover, Language, Paper, Resolution};
 
-/// The program that draws pages. It stands beside the server's own.
-pub const PROGRAM: &str = "mailkeep-pages";
+/// The first argument that makes the program a process that draws pages, and nothing else.
+pub const COMMAND: &str = "draw-pages";
 /// The longest line of JSON in either direction, in octets.
 pub const LINE_MAX_OCTETS: usize = 4 * 1024 * 1024;
 
@@ -69,7 +71,16 @@ pub enum Answer {
         /// In the order of the recipients.
         faxes: Vec<Drawn>,
         /// Characters that no font has; a box stands for each.
-        missing: String,
+        #[serde(flatten)]
+        missing: Missing,
+        /// Font files that could not be read, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unread: Vec<String>,
+    },
+    /// Office files have to become PDF first; they follow. Then it is asked again.
+    Convert {
+        /// In the order of the message.
+        files: Vec<OfficeFile>,
     },
     /// There will be no fax. The words are for the sender.
     Refused {
@@ -77,6 +88,59 @@ pub enum Answer {
         why: String,
     },
 }
+
+/// Characters of a text that no font has. [`fmt::Display`] is for its sender.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Missing {
+    /// The first of them.
+    #[serde(rename = "missing", skip_serializing_if = "String::is_empty")]
+    pub characters: String,
+    /// How many different ones there are.
+    #[serde(rename = "missing_count", skip_serializing_if = "is_zero")]
+    pub count: usize,
+    /// The scripts they belong to, in English.
+    #[serde(rename = "missing_scripts", skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<String>,
+}
+
+impl Missing {
+    /// Whether every character could be written.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.characters.is_empty()
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = self.characters.chars().count();
+        // What was kept before they were counted has the characters alone.
+        let count = self.count.max(told);
+        write!(f, "{count} missing {}", if count == 1 { "glyph" } else { "glyphs" })?;
+        if !self.scripts.is_empty() {
+            write!(f, " ({})", self.scripts.join(", "))?;
+        }
+        write!(f, ": {}{}", self.characters, if count > told { " …" } else { "" })
+    }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// An office file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfficeFile {
+    /// What its sender calls it.
+    pub name: String,
+    /// What it is, as an extension.
+    pub extension: String,
+    /// How many octets it has.
+    pub octets: usize,
+}
+
+/// The most fonts that are named beside those of the program.
+pub const FONTS_MAX: usize = 8;
 
 /// One fax, ready to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -200,3 +200,71 @@ fn from_any_life_of_random_events_a_fax_ends_once_and_stays_so() {
         }
     }
 }
+
+#[test]
+fn a_fax_whose_transport_is_down_is_due_at_once_for_the_next_but_not_while_it_is_uncertain() {
+    let mut life = Life::new();
+    life.apply(Event::Started);
+    let due = life.now;
+    assert_eq!(life.apply(Event::Diverted), &State::Waiting { reason: Reason::TransportDown, due });
+    life.apply(Event::Started);
+    life.apply(Event::Restarted);
+    assert!(life.job.apply(&Event::Diverted, life.now).is_err());
+    life.apply(Event::Cancel);
+    assert_eq!(life.apply(Event::Diverted), &State::Cancelled, "nobody wants it any more");
+}
+
+/// A job whose mail to an off-ramp waits in the queue.
+fn mailed() -> Life {
+    let mut life = Life::new();
+    life.apply(Event::Started);
+    life.apply(Event::Mailed(None));
+    life
+}
+
+#[test]
+fn a_mailed_fax_is_handed_over_first_and_sent_only_when_that_is_reported() {
+    let mut life = mailed();
+    life.apply(Event::Started);
+    assert_eq!(life.apply(Event::Ended(Outcome::HandedOver)), &State::HandedOver);
+    assert_eq!(life.job.confirmed, 0);
+    assert!(life.job.apply(&Event::Ended(Outcome::Sent), life.now).is_err());
+    assert_eq!(life.apply(Event::Reported(Outcome::Sent)), &State::Sent);
+    assert_eq!(life.job.confirmed, 3);
+    let failed = Event::Reported(Outcome::Not(Reason::told("no")));
+    assert!(life.job.apply(&failed, life.now).is_err(), "the first report is the last word");
+
+    let mut life = mailed();
+    life.apply(Event::Started);
+    life.apply(Event::Ended(Outcome::HandedOver));
+    let reason = Reason::told("line one\r\nline two");
+    assert_eq!(reason.text(), "line one line two");
+    let state = life.apply(Event::Reported(Outcome::Not(reason.clone())));
+    assert_eq!(state, &State::Failed { reason });
+}
+
+#[test]
+fn a_report_may_be_quicker_than_the_reply_and_counts_after_a_crash() {
+    let mut life = mailed();
+    life.apply(Event::Started);
+    assert_eq!(life.apply(Event::Reported(Outcome::Sent)), &State::Sent);
+    assert!(life.job.apply(&Event::Ended(Outcome::HandedOver), life.now).is_err());
+
+    let mut life = mailed();
+    assert!(matches!(life.apply(Event::Restarted), State::Mailed { .. }), "the queue has it");
+    life.apply(Event::Started);
+    assert_eq!(life.apply(Event::Restarted), &State::Uncertain);
+    assert_eq!(life.apply(Event::Reported(Outcome::Sent)), &State::Sent);
+}
+
+#[test]
+fn a_fax_in_the_mail_queue_can_be_cancelled_and_given_up() {
+    assert_eq!(mailed().apply(Event::Cancel), &State::Cancelled);
+    let mut life = mailed();
+    life.apply(Event::Started);
+    life.apply(Event::Cancel);
+    assert_eq!(life.apply(Event::Mailed(None)), &State::Cancelled, "it is not tried again");
+    let mut life = mailed();
+    life.pass(25 * 60);
+    assert_eq!(life.apply(Event::Started), &State::Failed { reason: Reason::Expired });
+}

@@ -5,7 +5,7 @@ mod selection;
 
 use std::time::Duration;
 
-use mail::Timestamp;
+use mail::{Address, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use ledger::{CounterRow, Ledger, Standing, Taken, Warning};
@@ -21,6 +21,10 @@ pub enum What {
     Recipients,
     /// Octets of messages, once each, however many recipients.
     Octets,
+    /// Faxes, one for each number.
+    Faxes,
+    /// Pages of faxes, for each number again.
+    Pages,
 }
 
 impl What {
@@ -30,6 +34,8 @@ impl What {
             Self::Messages => "messages",
             Self::Recipients => "recipients",
             Self::Octets => "octets",
+            Self::Faxes => "faxes",
+            Self::Pages => "pages",
         }
     }
 }
@@ -103,6 +109,13 @@ pub struct Quotas {
     pub all: Vec<Quota>,
 }
 
+impl Quotas {
+    /// The groups that quotas name; one that several name comes several times.
+    pub fn groups(&self) -> impl Iterator<Item = &Address> {
+        self.all.iter().flat_map(|quota| [&quota.holds, &quota.except]).flat_map(Selection::groups)
+    }
+}
+
 /// What a transaction sends, or is about to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
@@ -112,6 +125,10 @@ pub struct Usage {
     pub recipients: u64,
     /// Octets.
     pub octets: u64,
+    /// Faxes, one for each number.
+    pub faxes: u64,
+    /// Pages of faxes, for each number again.
+    pub pages: u64,
 }
 
 impl Usage {
@@ -121,6 +138,8 @@ impl Usage {
             What::Messages => self.messages,
             What::Recipients => self.recipients,
             What::Octets => self.octets,
+            What::Faxes => self.faxes,
+            What::Pages => self.pages,
         }
     }
 }

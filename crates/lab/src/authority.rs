@@ -4,7 +4,7 @@ use std::fmt;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -54,8 +54,8 @@ impl Authority {
         self.issuer.der()
     }
 
-    /// Issues a certificate for `names` (DNS names or IP addresses), good for servers and
-    /// clients until 2045.
+    /// Issues a certificate for `names` (DNS names, IP addresses or mail addresses), good for
+    /// servers and clients until 2045.
     ///
     /// # Errors
     ///
@@ -145,11 +145,15 @@ enum Validity {
 }
 
 fn parameters(names: &[&str], validity: Validity) -> Result<CertificateParams, rcgen::Error> {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut params = CertificateParams::new(names.clone())?;
+    let (people, hosts): (Vec<&str>, Vec<&str>) = names.iter().partition(|n| n.contains('@'));
+    let mut params =
+        CertificateParams::new(hosts.into_iter().map(str::to_owned).collect::<Vec<_>>())?;
+    for address in people {
+        params.subject_alt_names.push(SanType::Rfc822Name(address.try_into()?));
+    }
     params.distinguished_name = rcgen::DistinguishedName::new();
     if let Some(first) = names.first() {
-        params.distinguished_name.push(DnType::CommonName, first.as_str());
+        params.distinguished_name.push(DnType::CommonName, *first);
     }
     (params.not_before, params.not_after) = match validity {
         Validity::Current => (date_time_ymd(2020, 1, 1), date_time_ymd(2045, 1, 1)),

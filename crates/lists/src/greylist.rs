@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use mail::{Address, ReversePath, Timestamp};
+use mail::{Address, Domain, ReversePath, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How strangers are treated.
@@ -31,7 +31,7 @@ pub struct Sighting {
     pub known: bool,
 }
 
-/// What is remembered of one network.
+/// What is remembered of one network, or of one proven domain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// How many of its triplets came again.
@@ -57,10 +57,17 @@ pub fn network(ip: IpAddr) -> IpNet {
     IpNet::new(ip, length).map_or_else(|_| IpNet::from(ip), |network| network.trunc())
 }
 
+/// The names a client is remembered under: its network, then the domain that SPF proves for
+/// its envelope, so that one who sends from many networks is one client in all of them.
+pub fn clients(ip: IpAddr, proven: Option<&Domain>) -> Vec<String> {
+    let network = network(ip).to_string();
+    std::iter::once(network).chain(proven.map(|domain| format!("spf {domain}"))).collect()
+}
+
 /// The name under which a triplet is remembered.
-pub fn triplet(ip: IpAddr, sender: &ReversePath, recipient: &Address) -> String {
+pub fn triplet(client: &str, sender: &ReversePath, recipient: &Address) -> String {
     let sender = sender.address().map_or_else(String::new, Address::to_key);
-    format!("{} {sender} {}", network(ip), recipient.to_key())
+    format!("{client} {sender} {}", recipient.to_key())
 }
 
 const NETWORK_V4: u8 = 24;
@@ -151,12 +158,16 @@ mod tests {
     fn hosts_of_one_network_are_one_client() {
         let name = |ip: &str| {
             let sender = ReversePath::Address("Ann@Example.net".parse().unwrap());
-            triplet(ip.parse().unwrap(), &sender, &"bob@example.com".parse().unwrap())
+            let client = clients(ip.parse().unwrap(), None).remove(0);
+            triplet(&client, &sender, &"bob@example.com".parse().unwrap())
         };
         assert_eq!(name("192.0.2.1"), name("192.0.2.200"));
         assert_ne!(name("192.0.2.1"), name("192.0.3.1"));
         assert_eq!(name("2001:db8::1"), name("2001:db8::ffff:1"));
         assert!(name("192.0.2.1").starts_with("192.0.2.0/24 "));
+        let proven = "example.net".parse().unwrap();
+        let known = clients("192.0.2.1".parse().unwrap(), Some(&proven));
+        assert_eq!(known, ["192.0.2.0/24", "spf example.net"]);
     }
 
     #[test]

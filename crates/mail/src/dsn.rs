@@ -8,9 +8,12 @@
 //! The body of the original is returned only where the sender asked for it with
 //! `RET=FULL`, and never when the message could not be protected as demanded: the
 //! way back may be no better.
+//!
+//! A [`Report`] is such a notice of another server, read.
 
 mod encode;
 mod fields;
+mod read;
 mod text;
 
 use std::time::Duration;
@@ -18,6 +21,7 @@ use std::time::Duration;
 use crate::header::{Header, NewField, encode_words};
 use crate::{Address, Body, Domain, DsnReturn, Status, Timestamp, TraceId};
 use encode::Encoding;
+pub use read::{Report, Reported, Said};
 
 /// The largest original that is returned whole, in octets.
 pub const RETURN_MAX_OCTETS: usize = 64 * 1024;

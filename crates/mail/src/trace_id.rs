@@ -23,6 +23,12 @@ impl TraceId {
         Self(time << 80 | random)
     }
 
+    /// The highest name of something that began at `at_ms` or before.
+    pub fn latest(at_ms: i64) -> Self {
+        let time = u128::from(at_ms.max(0) as u64 & 0xFFFF_FFFF_FFFF);
+        Self(time << 80 | ((1 << 80) - 1))
+    }
+
     /// The 16 octets kept in the store; their order is the order of time.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()

@@ -55,6 +55,18 @@ impl Bitmap {
         }
     }
 
+    /// Adds sixteen dots from `column` on, the first in the highest bit. What is outside the
+    /// page is left out.
+    pub fn merge_dots(&mut self, column: usize, row: usize, dots: u16) {
+        let Some(line) = self.octets.get_mut(row * ROW_OCTETS..(row + 1) * ROW_OCTETS) else {
+            return;
+        };
+        let spread = (u32::from(dots) << 8) >> (column % 8);
+        for (there, dots) in line.iter_mut().skip(column / 8).zip(&spread.to_be_bytes()[1..]) {
+            *there |= dots;
+        }
+    }
+
     /// Makes a rectangle black, as far as it is on the page.
     pub fn fill(&mut self, left: usize, top: usize, width: usize, height: usize) {
         for row in top..(top + height).min(self.rows()) {

@@ -1,5 +1,7 @@
 //! Why something cannot become pages.
 
+use crate::office::OfficeFile;
+
 /// Why a document cannot become pages. [`std::fmt::Display`] is for its sender.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
@@ -48,17 +50,15 @@ pub enum Trouble {
         /// The attachment.
         name: String,
     },
+    /// Office files that must become PDF first, by a program that is not here.
+    #[error("office files have to become PDF first")]
+    Office(Vec<OfficeFile>),
     /// The message itself cannot be read.
     #[error("the message cannot be read")]
     Message,
     /// A template of a cover page is wrong.
-    #[error("line {line} of the cover page: {why}")]
-    Template {
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        why: String,
-    },
+    #[error(transparent)]
+    Template(#[from] fax::template::TemplateError),
     /// The fonts of the program are broken.
     #[error("the program's fonts cannot be read")]
     Fonts,

@@ -3,6 +3,7 @@
 use crate::bitmap::Bitmap;
 use crate::error::Trouble;
 use crate::letters::{Face, Fonts};
+use crate::paragraph::{Paragraph, Word};
 use crate::sheet::{BOTTOM, Format, MARGIN, Sheet, TOP, WIDTH, width};
 
 /// A piece of a text, one after the other.
@@ -52,23 +53,16 @@ const MONO_SIZE: f32 = 9.5;
 const LEADING: f32 = 1.32;
 /// How far a level of lists and quotes is moved in, in points.
 const INDENT: f32 = 18.0;
+/// Between the mark of an item and its text, in points.
+const MARK_GAP: f32 = 5.0;
+/// Makes what follows run from right to left.
+const RIGHT_TO_LEFT_MARK: char = '\u{200f}';
 /// The deepest level that is moved in.
 const DEPTH_MAX: u8 = 6;
-/// Words are cut into pieces no wider than this, in points.
-const PIECE_MAX: f32 = 220.0;
 /// Between the cells of a table, in points.
 const GUTTER: f32 = 8.0;
 /// The most columns a table is drawn with; further cells are left to the last.
 const TABLE_COLUMNS_MAX: usize = 12;
-
-/// A word that is not broken, with the blank behind it.
-struct Word {
-    text: String,
-    face: Face,
-    width: f32,
-    blank: f32,
-    breaks: bool,
-}
 
 /// Pages while text flows onto them.
 pub struct Flow<'f> {
@@ -139,19 +133,26 @@ impl<'f> Flow<'f> {
             Block::Item(mark, depth, spans) => {
                 let left = left + INDENT * f32::from((*depth).min(DEPTH_MAX));
                 self.room(SIZE * LEADING)?;
-                let mark_left = left - width(self.fonts, Face::Sans, SIZE, mark) - 5.0;
                 let line = self.at + SIZE;
-                self.sheet.write(Face::Sans, SIZE, mark_left, line, mark);
+                if Paragraph::new(self.fonts, spans, Face::Sans, SIZE).is_rtl {
+                    let mark = format!("{RIGHT_TO_LEFT_MARK}{mark}");
+                    self.sheet.write(Face::Sans, SIZE, WIDTH - left + MARK_GAP, line, &mark);
+                } else {
+                    let wide = width(self.fonts, Face::Sans, SIZE, mark);
+                    self.sheet.write(Face::Sans, SIZE, left - wide - MARK_GAP, line, mark);
+                }
                 self.lines(spans, Face::Sans, SIZE, left)?;
                 self.at += SIZE * 0.2;
             }
             Block::Quote(depth, spans) => {
                 let depth = (*depth).min(DEPTH_MAX);
                 let (pages, top) = (self.done.len(), self.at);
-                self.lines(spans, Face::Sans, SIZE, left + 10.0 * f32::from(depth))?;
+                let inner = left + 10.0 * f32::from(depth);
+                let is_rtl = self.lines(spans, Face::Sans, SIZE, inner)?;
                 let top = if self.done.len() == pages { top } else { TOP };
                 for level in 0..depth {
-                    let bar = left + 10.0 * f32::from(level);
+                    let moved = left + 10.0 * f32::from(level);
+                    let bar = if is_rtl { WIDTH - moved } else { moved };
                     self.sheet.bar(bar, top, self.at, 1.0);
                 }
                 self.at += SIZE * 0.3;
@@ -183,23 +184,19 @@ impl<'f> Flow<'f> {
         Ok(())
     }
 
-    fn lines(&mut self, spans: &[Span], face: Face, size: f32, left: f32) -> Result<(), Trouble> {
-        let words = words(self.fonts, spans, face, size);
-        for line in break_lines(&words, WIDTH - MARGIN - left) {
+    /// Writes a paragraph `left` points in, from the left or from the right; gives whether it
+    /// is written from right to left.
+    fn lines(&mut self, spans: &[Span], face: Face, size: f32, left: f32) -> Result<bool, Trouble> {
+        let paragraph = Paragraph::new(self.fonts, spans, face, size);
+        let room = WIDTH - MARGIN - left;
+        let left = if paragraph.is_rtl { MARGIN } else { left };
+        for line in paragraph.lines(room) {
             self.room(size * LEADING)?;
             let standing = self.at + size;
-            self.write_words(line, size, left, standing);
+            paragraph.write_line(&mut self.sheet, line, left, room, standing);
             self.at += size * LEADING;
         }
-        Ok(())
-    }
-
-    fn write_words(&mut self, words: &[Word], size: f32, left: f32, standing: f32) {
-        let mut at = left;
-        for word in words {
-            self.sheet.write(word.face, size, at, standing, &word.text);
-            at += word.width + word.blank;
-        }
+        Ok(paragraph.is_rtl)
     }
 
     fn line_of_letters(&mut self, text: &str) -> Result<(), Trouble> {
@@ -210,10 +207,16 @@ impl<'f> Flow<'f> {
         let pieces = letters.chunks(letters_max.max(1)).map(String::from_iter);
         let empty = letters.is_empty().then(String::new);
         for piece in pieces.chain(empty) {
-            self.room(MONO_SIZE * LEADING)?;
-            let standing = self.at + MONO_SIZE;
-            self.sheet.write(Face::Mono, MONO_SIZE, MARGIN, standing, &piece);
-            self.at += MONO_SIZE * LEADING;
+            let written = Paragraph::line(self.fonts, Face::Mono, MONO_SIZE, &piece);
+            let room = WIDTH - 2.0 * MARGIN;
+            // Letters of another font may be wider.
+            let lines = written.lines(room);
+            for line in lines.iter().copied().chain(lines.is_empty().then_some(&[][..])) {
+                self.room(MONO_SIZE * LEADING)?;
+                let standing = self.at + MONO_SIZE;
+                written.write_line(&mut self.sheet, line, MARGIN, room, standing);
+                self.at += MONO_SIZE * LEADING;
+            }
         }
         Ok(())
     }
@@ -223,35 +226,47 @@ impl<'f> Flow<'f> {
         if columns == 0 {
             return Ok(());
         }
-        let cells: Vec<Vec<Vec<Word>>> = rows
+        let cells: Vec<Vec<Paragraph>> = rows
             .iter()
             .map(|row| {
                 row.iter()
                     .take(columns)
-                    .map(|cell| words(self.fonts, cell, Face::Sans, SIZE))
+                    .map(|cell| Paragraph::new(self.fonts, cell, Face::Sans, SIZE))
                     .collect()
             })
             .collect();
+        // Its first word tells from which side a table is read.
+        let mut all = cells.iter().flatten();
+        let is_rtl = all.find(|cell| !cell.words.is_empty()).is_some_and(|cell| cell.is_rtl);
         let widths = column_widths(&cells, columns);
         self.at += SIZE * 0.3;
         for row in &cells {
-            let broken: Vec<Vec<&[Word]>> =
-                row.iter().zip(&widths).map(|(cell, width)| break_lines(cell, *width)).collect();
-            let lines = broken.iter().map(Vec::len).max().unwrap_or(1).max(1);
+            let broken: Vec<(&Paragraph, Vec<&[Word]>, f32)> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| (cell, cell.lines(*width), *width))
+                .collect();
+            let lines = broken.iter().map(|(_, lines, _)| lines.len()).max().unwrap_or(1).max(1);
             for line in 0..lines {
                 self.room(SIZE * LEADING)?;
                 let standing = self.at + SIZE;
-                let mut left = MARGIN;
-                for (cell, width) in broken.iter().zip(&widths) {
-                    if let Some(words) = cell.get(line) {
-                        self.write_words(words, SIZE, left, standing);
+                let mut moved = MARGIN;
+                for (cell, lines, width) in &broken {
+                    let left = if is_rtl { WIDTH - moved - width } else { moved };
+                    if let Some(words) = lines.get(line) {
+                        cell.write_line(&mut self.sheet, words, left, *width, standing);
                     }
-                    left += width + GUTTER;
+                    moved += width + GUTTER;
                 }
                 self.at += SIZE * LEADING;
             }
-            let right = MARGIN + widths.iter().sum::<f32>() + GUTTER * (columns - 1) as f32;
-            self.sheet.rule(MARGIN, right.min(WIDTH - MARGIN), self.at + 1.0, 0.5);
+            let wide = widths.iter().sum::<f32>() + GUTTER * (columns - 1) as f32;
+            let (from, to) = if is_rtl {
+                ((WIDTH - MARGIN - wide).max(MARGIN), WIDTH - MARGIN)
+            } else {
+                (MARGIN, (MARGIN + wide).min(WIDTH - MARGIN))
+            };
+            self.sheet.rule(from, to, self.at + 1.0, 0.5);
             self.at += 4.0;
         }
         self.at += SIZE * 0.5;
@@ -261,13 +276,11 @@ impl<'f> Flow<'f> {
 
 /// As wide as the widest cell; if that is too much together, less by what each has above
 /// its share.
-fn column_widths(cells: &[Vec<Vec<Word>>], columns: usize) -> Vec<f32> {
+fn column_widths(cells: &[Vec<Paragraph>], columns: usize) -> Vec<f32> {
     let room = WIDTH - 2.0 * MARGIN - GUTTER * (columns - 1) as f32;
     let natural = |column: usize| {
         let cells = cells.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| cell.iter().map(|word| word.width + word.blank).sum::<f32>())
-            .fold(SIZE, f32::max)
+        cells.map(Paragraph::width).fold(SIZE, f32::max)
     };
     let natural: Vec<f32> = (0..columns).map(natural).collect();
     let total: f32 = natural.iter().sum();
@@ -281,85 +294,4 @@ fn column_widths(cells: &[Vec<Vec<Word>>], columns: usize) -> Vec<f32> {
         .iter()
         .map(|width| if *width <= share { *width } else { width / wide * (room - fixed) })
         .collect()
-}
-
-fn words(fonts: &Fonts, spans: &[Span], face: Face, size: f32) -> Vec<Word> {
-    let mut words = Vec::new();
-    for span in spans {
-        let face = if span.bold { Face::Bold } else { face };
-        let blank = fonts.width(face, size, ' ');
-        let mut breaks = span.breaks;
-        // A span that begins without a blank goes on with the word before it.
-        for (at, text) in span.text.split(' ').enumerate() {
-            if at > 0
-                && let Some(before) = words.last_mut()
-            {
-                let before: &mut Word = before;
-                before.blank = blank;
-            }
-            let text: String = text.chars().filter(|c| !c.is_control()).collect();
-            if text.is_empty() && !breaks {
-                continue;
-            }
-            for text in pieces(fonts, face, size, text) {
-                let width = width(fonts, face, size, &text);
-                words.push(Word { text, face, width, blank: 0.0, breaks });
-                breaks = false;
-            }
-        }
-    }
-    words
-}
-
-/// A word cut where it would be wider than a cell of a table may be, or where the writing
-/// has no blanks.
-fn pieces(fonts: &Fonts, face: Face, size: f32, word: String) -> Vec<String> {
-    if word.is_empty() {
-        return vec![word];
-    }
-    let mut pieces = vec![String::new()];
-    let mut used = 0.0;
-    for c in word.chars() {
-        let width = fonts.width(face, size, c);
-        if let Some(piece) = pieces.last_mut() {
-            if piece.is_empty() || (used + width <= PIECE_MAX && !is_ideograph(c)) {
-                piece.push(c);
-                used += width;
-            } else {
-                pieces.push(c.to_string());
-                used = width;
-            }
-        }
-    }
-    pieces
-}
-
-/// Chinese and Japanese are written without blanks; a line may end at every sign.
-const fn is_ideograph(c: char) -> bool {
-    matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
-}
-
-/// Divides words into lines no wider than `room`.
-fn break_lines(words: &[Word], room: f32) -> Vec<&[Word]> {
-    let mut lines = Vec::new();
-    let (mut start, mut used) = (0, 0.0);
-    for (at, word) in words.iter().enumerate() {
-        let is_full = at > start && used + word.width > room;
-        // Only where there is a blank may a line end.
-        if word.breaks && at > start {
-            lines.push(&words[start..at]);
-            (start, used) = (at, 0.0);
-        } else if is_full {
-            let may_end = |place: &usize| words[*place - 1].blank > 0.0;
-            let place = (start + 1..=at).rev().find(may_end).unwrap_or(at);
-            lines.push(&words[start..place]);
-            used = words[place..at].iter().map(|word| word.width + word.blank).sum();
-            start = place;
-        }
-        used += word.width + word.blank;
-    }
-    if start < words.len() {
-        lines.push(&words[start..]);
-    }
-    lines
 }

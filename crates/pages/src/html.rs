@@ -51,6 +51,8 @@ struct Reader {
     hidden: Vec<String>,
     tables: Vec<Vec<Vec<Vec<Span>>>>,
     breaks: bool,
+    /// The open cell of the outermost table: whether it is one of its header.
+    cell: Option<bool>,
 }
 
 impl Reader {
@@ -134,14 +136,10 @@ impl Reader {
                 self.end_paragraph();
                 self.quotes = self.quotes.saturating_add(1);
             }
-            "b" | "strong" | "th" => {
-                if name == "th" {
-                    self.begin_cell();
-                }
-                self.bold += 1;
-            }
-            "td" => self.begin_cell(),
+            "b" | "strong" => self.bold += 1,
+            "td" | "th" => self.begin_cell(name == "th"),
             "tr" => {
+                self.end_cell();
                 if let Some(table) = self.tables.last_mut() {
                     table.push(Vec::new());
                 }
@@ -182,11 +180,7 @@ impl Reader {
                 self.quotes = self.quotes.saturating_sub(1);
             }
             "b" | "strong" => self.bold = self.bold.saturating_sub(1),
-            "td" => self.end_cell(),
-            "th" => {
-                self.bold = self.bold.saturating_sub(1);
-                self.end_cell();
-            }
+            "td" | "th" | "tr" => self.end_cell(),
             "table" => self.end_table(),
             "pre" => {
                 self.end_paragraph();
@@ -196,10 +190,14 @@ impl Reader {
         }
     }
 
-    fn begin_cell(&mut self) {
+    /// A cell begins; many are ended by nothing else.
+    fn begin_cell(&mut self, is_header: bool) {
+        self.end_cell();
         if self.tables.len() == 1 {
             self.spans.clear();
             self.breaks = false;
+            self.cell = Some(is_header);
+            self.bold += u32::from(is_header);
         } else {
             self.breaks = !self.spans.is_empty();
         }
@@ -207,8 +205,10 @@ impl Reader {
 
     fn end_cell(&mut self) {
         if self.tables.len() == 1
+            && let Some(is_header) = self.cell.take()
             && let Some(table) = self.tables.last_mut()
         {
+            self.bold = self.bold.saturating_sub(u32::from(is_header));
             if table.is_empty() {
                 table.push(Vec::new());
             }
@@ -220,6 +220,7 @@ impl Reader {
     }
 
     fn end_table(&mut self) {
+        self.end_cell();
         let Some(mut rows) = self.tables.pop() else { return };
         if !self.tables.is_empty() {
             return;
@@ -529,7 +530,7 @@ mod tests {
         assert_eq!(read("<ul><li>one<li>two<ol><li>deep</ol></ul>"), "1• one\n1• two\n21. deep");
         assert_eq!(
             read("<table><tr><th>A</th><td>1</td></tr><tr><td>B<td>2</td></tr></table>"),
-            "*A*|1 ; 2"
+            "*A*|1 ; B|2"
         );
         assert_eq!(read("<pre>a  b\n  c</pre>"), "|a  b\n|  c");
         assert_eq!(read("<blockquote>said</blockquote>"), "1> said");

@@ -1,11 +1,12 @@
 //! From a message to the files of its faxes.
 
 use fax::Cover;
-use fax::work::{Fields, Request};
+use fax::template::{Template, confidentiality};
+use fax::work::{Fields, Missing, Request};
 
 use crate::bitmap::Bitmap;
 use crate::coding::Coding;
-use crate::cover::{Template, confidentiality};
+use crate::cover;
 use crate::error::Trouble;
 use crate::flow::Flow;
 use crate::letters::{Face, Fonts};
@@ -28,31 +29,36 @@ pub struct Drawn {
     /// In the order of the recipients.
     pub faxes: Vec<Fax>,
     /// Characters that no font has; a box stands for each.
-    pub missing: Vec<char>,
+    pub missing: Missing,
 }
 
 /// The size of the header line, in points.
 const HEADER: f32 = 8.0;
 
-/// Draws the faxes of a message.
+/// Draws the faxes of a message with fonts that are loaded. `pdfs` are what became of its
+/// office files, in their order; without them the answer is [`Trouble::Office`].
 ///
 /// # Errors
 ///
 /// [`Trouble`] in words for the sender.
-pub fn draw(request: &Request, message: &[u8]) -> Result<Drawn, Trouble> {
-    let fonts = Fonts::load()?;
+pub fn draw(
+    request: &Request,
+    fonts: &Fonts,
+    pdfs: &[Vec<u8>],
+    message: &[u8],
+) -> Result<Drawn, Trouble> {
     let format = Format { resolution: request.resolution, paper: request.paper };
     let template = match &request.template {
         Some(text) => Template::parse(text)?,
         None => Template::of(request.language)?,
     };
-    let content = message::read(message, format, &fonts, request.pages_max)?;
+    let content = message::read(message, format, fonts, pdfs, request.pages_max)?;
     if content.text.is_empty() && content.pages.is_empty() {
         return Err(Trouble::Nothing);
     }
     let mut faxes = Vec::with_capacity(request.recipients.len());
     for fields in &request.recipients {
-        let front = front(request, &template, fields, &content, format, &fonts)?;
+        let front = front(request, &template, fields, &content, format, fonts)?;
         let count = front.len() + content.pages.len();
         if count > request.pages_max {
             return Err(Trouble::TooManyPages { limit: request.pages_max });
@@ -60,7 +66,7 @@ pub fn draw(request: &Request, message: &[u8]) -> Result<Drawn, Trouble> {
         let all = front.into_iter().chain(content.pages.iter().cloned());
         let headed: Vec<Bitmap> = (1..)
             .zip(all)
-            .map(|(number, page)| headed(page, fields, (number, count), format, &fonts))
+            .map(|(number, page)| headed(page, fields, (number, count), format, fonts))
             .collect();
         let profile = Profile::Extended(Coding::Mmr);
         let tiff = tiff_f::write(&headed, request.resolution, profile);
@@ -100,7 +106,8 @@ fn front(
             own => own.to_owned(),
         };
         let fields = Fields { pages, notice, ..fields.clone() };
-        let front = template.draw(&fields, &content.text, format, fonts, request.pages_max)?;
+        let front =
+            cover::draw(template, &fields, &content.text, format, fonts, request.pages_max)?;
         let found = front.len() + content.pages.len();
         // The number is one line whatever it is, so the second time it is right.
         if found <= count {

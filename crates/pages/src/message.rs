@@ -8,6 +8,7 @@ use crate::error::Trouble;
 use crate::flow::{Block, Flow, Span};
 use crate::html;
 use crate::letters::Fonts;
+use crate::office::{self, OfficeFile};
 use crate::sheet::Format;
 use crate::{pdf, picture};
 
@@ -26,7 +27,8 @@ pub struct Content {
     pub pages: Vec<Bitmap>,
 }
 
-/// Reads a message, and draws its attachments; at most `pages_max` pages.
+/// Reads a message, and draws its attachments, office files by `pdfs`; at most `pages_max`
+/// pages.
 ///
 /// # Errors
 ///
@@ -35,8 +37,10 @@ pub fn read(
     message: &[u8],
     format: Format,
     fonts: &Fonts,
+    pdfs: &[Vec<u8>],
     pages_max: usize,
 ) -> Result<Content, Trouble> {
+    let (mut pdfs, mut offices) = (pdfs.iter(), Vec::new());
     let message = MessageParser::default().parse(message).ok_or(Trouble::Message)?;
     let mut content = Content { text: Vec::new(), pages: Vec::new() };
     for (number, part) in message.parts.iter().enumerate().take(PARTS_MAX) {
@@ -56,13 +60,25 @@ pub fn read(
             | PartType::InlineBinary(_)
             | PartType::Message(_) => {
                 let left = pages_max.saturating_sub(content.pages.len());
-                let pages = attachment(part, format, fonts, left).map_err(|error| match error {
+                let pages = match office(part)? {
+                    None => attachment(part, format, fonts, left),
+                    Some(file) => match pdfs.next() {
+                        Some(pdf) => pdf::pages(&file.name, pdf.clone(), format, left),
+                        None => {
+                            offices.push(file);
+                            continue;
+                        }
+                    },
+                };
+                content.pages.extend(pages.map_err(|error| match error {
                     Trouble::TooManyPages { .. } => Trouble::TooManyPages { limit: pages_max },
                     other => other,
-                })?;
-                content.pages.extend(pages);
+                })?);
             }
         }
+    }
+    if !offices.is_empty() {
+        return Err(Trouble::Office(offices));
     }
     if content.pages.len() > pages_max {
         return Err(Trouble::TooManyPages { limit: pages_max });
@@ -122,6 +138,24 @@ fn line_block(line: &str) -> Block {
         return Block::Quote(depth.min(255) as u8, vec![Span::plain(text)]);
     }
     Block::Text(vec![Span::plain(line)])
+}
+
+/// The office file that an attachment is, if it is one.
+fn office(part: &MessagePart<'_>) -> Result<Option<OfficeFile>, Trouble> {
+    let name = printable(part.attachment_name().unwrap_or_default());
+    match &part.body {
+        PartType::Binary(octets) | PartType::InlineBinary(octets) if !octets.is_empty() => {
+            office::read(&name, octets)
+        }
+        // Rich text travels as text.
+        PartType::Text(text) if text.starts_with("{\\rtf") => office::read(&name, text.as_bytes()),
+        PartType::Text(_)
+        | PartType::Html(_)
+        | PartType::Binary(_)
+        | PartType::InlineBinary(_)
+        | PartType::Message(_)
+        | PartType::Multipart(_) => Ok(None),
+    }
 }
 
 /// The pages of an attachment.
@@ -207,9 +241,6 @@ fn picture_format(octets: &[u8]) -> Option<ImageFormat> {
 fn unsupported(name: String, declared: &str, octets: &[u8]) -> Trouble {
     let extension = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
     let kind = match extension.as_deref() {
-        Some("docx" | "doc" | "odt" | "rtf" | "xlsx" | "xls" | "ods" | "pptx" | "ppt" | "odp") => {
-            "an office document"
-        }
         Some("dat") if declared.ends_with("ms-tnef") => "a container of Outlook",
         Some("exe" | "com" | "dll" | "msi") => "a program",
         Some("mp3" | "wav" | "mp4" | "mov" | "m4a") => "sound or film",

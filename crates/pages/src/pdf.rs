@@ -71,7 +71,8 @@ fn draw<'a>(page: &'a Page<'a>, cache: &RenderCache<'a>, format: Format) -> Opti
     );
     let luminance = |dot: &_| {
         let hayro::vello_cpu::color::PremulRgba8 { r, g, b, a: _ } = *dot;
-        ((u32::from(r) * 77 + u32::from(g) * 151 + u32::from(b) * 28) >> 8) as u8
+        // The weights make 256, so this stays below 65,536.
+        ((u16::from(r) * 77 + u16::from(g) * 151 + u16::from(b) * 28) >> 8) as u8
     };
     let shades = Shades {
         width: usize::from(drawn.width()),

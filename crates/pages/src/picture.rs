@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use fax::Resolution;
 use image::imageops::{FilterType, resize};
 use image::{DynamicImage, GrayImage, ImageFormat, ImageReader, Limits};
 use tiff::decoder::ifd::Value;
@@ -187,6 +188,37 @@ pub(crate) fn tiff_page(octets: &[u8], number: usize) -> Result<(GrayImage, f32)
         }
     }
     reader.read()
+}
+
+/// The pages of a fax file, at most `pages_max`, dot for dot, and how fine they are.
+pub(crate) fn fax_pages(
+    octets: &[u8],
+    pages_max: usize,
+) -> Result<(Vec<Bitmap>, Resolution), Trouble> {
+    let mut reader = TiffReader::open("fax", octets)?;
+    let (mut pages, mut resolution) = (Vec::new(), Resolution::Fine);
+    while pages.len() < pages_max {
+        let (picture, stretch) = reader.read()?;
+        if picture.width() as usize != COLUMNS {
+            let why = format!("a page has {} columns", picture.width());
+            return Err(Trouble::Broken { name: "fax".to_owned(), why });
+        }
+        resolution = match stretch {
+            // Dots an inch across by rows an inch: 204 by 98, 196 or 391.
+            stretch if stretch > 1.5 => Resolution::Standard,
+            stretch if stretch < 0.75 => Resolution::Superfine,
+            _ => Resolution::Fine,
+        };
+        let packed = picture
+            .as_raw()
+            .chunks_exact(8)
+            .map(|dots| dots.iter().fold(0_u8, |octet, &shade| octet << 1 | u8::from(shade < 128)));
+        pages.push(Bitmap::from_octets(packed.collect()));
+        if !reader.next()? {
+            break;
+        }
+    }
+    Ok((pages, resolution))
 }
 
 /// A TIFF file, page by page.

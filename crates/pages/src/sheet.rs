@@ -4,6 +4,8 @@ use fax::{Paper, Resolution};
 
 use crate::bitmap::{Bitmap, COLUMNS, COLUMNS_AN_INCH};
 use crate::letters::{Face, Fonts};
+use crate::paragraph::Paragraph;
+use crate::shape::Shaped;
 use crate::tiff_f::rows_an_inch;
 
 /// Points an inch.
@@ -85,18 +87,25 @@ impl<'f> Sheet<'f> {
 
     /// Writes `text` from `left` on with its letters standing on `line`; gives where it ends.
     pub fn write(&mut self, face: Face, size: f32, left: f32, line: f32, text: &str) -> f32 {
-        let mut at = left;
-        let row = (line * self.scale.rows_a_point).round() as i32;
-        for c in text.chars() {
-            let column = (at * self.scale.columns_a_point).round() as i32;
-            for (across, down) in &*self.fonts.dots(face, size, c, self.scale) {
+        let written = Paragraph::line(self.fonts, face, size, text);
+        let width = written.width();
+        written.write_line(self, &written.words, left, width, line);
+        left + width
+    }
+
+    /// Puts letters from `left` on, standing on `line`.
+    pub(crate) fn put(&mut self, shaped: &Shaped, size: f32, left: f32, line: f32) {
+        let Scale { columns_a_point, rows_a_point } = self.scale;
+        let standing = (line * rows_a_point).round() as i32;
+        for letter in &shaped.letters {
+            let column = ((left + letter.across * size) * columns_a_point).round() as i32;
+            let row = standing - (letter.above * size * rows_a_point).round() as i32;
+            for (across, down) in &*self.fonts.dots(letter.font, letter.glyph, size, self.scale) {
                 if let (Ok(x), Ok(y)) = ((column + across).try_into(), (row + down).try_into()) {
                     self.page.blacken(x, y);
                 }
             }
-            at += self.fonts.width(face, size, c);
         }
-        at
     }
 
     /// A horizontal line, `thickness` points thick.
@@ -124,5 +133,5 @@ impl<'f> Sheet<'f> {
 
 /// The width of a text, in points.
 pub fn width(fonts: &Fonts, face: Face, size: f32, text: &str) -> f32 {
-    text.chars().map(|c| fonts.width(face, size, c)).sum()
+    Paragraph::line(fonts, face, size, text).width()
 }

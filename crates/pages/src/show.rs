@@ -1,4 +1,5 @@
-//! A page of a fax file as a picture that people can look at.
+//! A fax file read again: a page as a picture that people can look at, or all of it in the
+//! form that every fax program reads.
 
 use std::io::Cursor;
 
@@ -7,6 +8,17 @@ use image::{GrayImage, ImageFormat};
 
 use crate::error::Trouble;
 use crate::picture;
+use crate::tiff_f::{PAGES_MAX, Profile, write};
+
+/// A fax file of ours in [`Profile::Simple`], dot for dot.
+///
+/// # Errors
+///
+/// [`Trouble`] when it is no fax file.
+pub fn simple(file: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let (pages, resolution) = picture::fax_pages(file, PAGES_MAX)?;
+    Ok(write(&pages, resolution, Profile::Simple))
+}
 
 /// Page `number`, from 1, as PNG with dots as high as wide.
 ///

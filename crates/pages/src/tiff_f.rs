@@ -18,9 +18,9 @@ pub enum Profile {
 pub const PAGES_MAX: usize = u16::MAX as usize;
 
 /// Type and length of the values in a directory of the file (TIFF 6.0 section 2).
-const SHORT: u16 = 3;
-const LONG: u16 = 4;
-const RATIONAL: u16 = 5;
+pub(crate) const SHORT: u16 = 3;
+pub(crate) const LONG: u16 = 4;
+pub(crate) const RATIONAL: u16 = 5;
 
 const DIRECTORY_ENTRIES: u32 = 18;
 const DIRECTORY_OCTETS: u32 = 2 + 12 * DIRECTORY_ENTRIES + 4;

@@ -5,7 +5,7 @@
 //! holds writing or lines: there the threshold lies between the paper and the ink around, so
 //! that yellow and grey writing is as black as black writing, and edges stay crisp.
 
-use crate::bitmap::{Bitmap, COLUMNS};
+use crate::bitmap::Bitmap;
 
 /// Shades from 0, black, to 255, white, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,17 @@ struct Square {
     is_inked: bool,
 }
 
+/// What becomes of a square.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Treatment {
+    /// Nothing in it is ink.
+    White,
+    /// What is darker than this is ink.
+    Threshold(u8),
+    /// It is dithered.
+    Dither,
+}
+
 /// What the shades are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
@@ -77,40 +88,73 @@ pub fn place(page: &mut Bitmap, shades: &Shades, subject: Subject, left: usize, 
         return;
     }
     let across = width.div_ceil(SQUARE);
-    let squares = squares(shades);
+    let treatments = match subject {
+        Subject::Page => treatments(shades),
+        Subject::Picture => vec![Treatment::Dither; across * height.div_ceil(SQUARE)],
+    };
     // The dither's error runs into the next row: one dot more on each side.
     let (mut errors, mut below) = (vec![0_i32; width + 2], vec![0_i32; width + 2]);
     for row in 0..height {
         let line = &shades.dots[row * width..(row + 1) * width];
-        let row_of_squares = &squares[row / SQUARE * across..][..across];
-        below.fill(0);
+        let squares = &treatments[row / SQUARE * across..][..across];
         let leftwards = row % 2 == 1;
-        for step in 0..width {
-            let column = if leftwards { width - 1 - step } else { step };
-            let shade = line[column];
-            let square = row_of_squares[column / SQUARE];
-            let is_black = if subject == Subject::Picture || square.is_picture {
-                let (is_black, error) = dither(i32::from(shade), errors[column + 1]);
-                spread(&mut errors, &mut below, column + 1, error, leftwards);
-                is_black
-            } else {
-                is_ink(shade, square)
+        below.fill(0);
+        for step in 0..across {
+            let square = if leftwards { across - 1 - step } else { step };
+            let start = square * SQUARE;
+            let dots = &line[start..width.min(start + SQUARE)];
+            let black = match squares[square] {
+                Treatment::White => continue,
+                Treatment::Threshold(threshold) => darker(dots, threshold),
+                Treatment::Dither => dithered(dots, start, &mut errors, &mut below, leftwards),
             };
-            if is_black && left + column < COLUMNS {
-                page.blacken(left + column, top + row);
-            }
+            page.merge_dots(left + start, top + row, black);
         }
         std::mem::swap(&mut errors, &mut below);
     }
 }
 
-fn is_ink(shade: u8, square: Square) -> bool {
+/// The dots of a square's row that are darker than `threshold`, the first in the highest bit.
+fn darker(dots: &[u8], threshold: u8) -> u16 {
+    let (octets, rest) = dots.as_chunks::<8>();
+    let bit = |at: usize, dot: u8| u16::from(dot < threshold) << (SQUARE - 1 - at);
+    let mut black = 0;
+    for (number, octet) in octets.iter().enumerate() {
+        black |= (0..8).map(|at| bit(number * 8 + at, octet[at])).sum::<u16>();
+    }
+    let after = octets.len() * 8;
+    rest.iter().enumerate().map(|(at, dot)| bit(after + at, *dot)).sum::<u16>() | black
+}
+
+/// The same of a square's row that is dithered; `start` is its first column.
+fn dithered(
+    dots: &[u8],
+    start: usize,
+    errors: &mut [i32],
+    below: &mut [i32],
+    leftwards: bool,
+) -> u16 {
+    let mut black = 0;
+    for step in 0..dots.len() {
+        let at = if leftwards { dots.len() - 1 - step } else { step };
+        let place = start + at + 1;
+        let (is_black, error) = dither(i32::from(dots[at]), errors[place]);
+        if error != 0 {
+            spread(errors, below, place, error, leftwards);
+        }
+        black |= u16::from(is_black) << (SQUARE - 1 - at);
+    }
+    black
+}
+
+/// Where ink begins in a square that is no picture.
+fn threshold(square: Square) -> u8 {
     let contrast = square.lightest - square.darkest;
     if contrast < CONTRAST_MIN {
-        return shade < 128;
+        return 128;
     }
-    let threshold = u32::from(square.darkest) + u32::from(contrast) * THRESHOLD_PERCENT / 100;
-    u32::from(shade) < threshold
+    // At most the lightest shade, as the percentage is at most 100.
+    (u32::from(square.darkest) + u32::from(contrast) * THRESHOLD_PERCENT / 100) as u8
 }
 
 /// Whether the dot is black, and by how much that is wrong, in sixteenths of a shade.
@@ -133,9 +177,9 @@ fn spread(errors: &mut [i32], below: &mut [i32], at: usize, error: i32, leftward
     below[ahead] += error / 16;
 }
 
-/// What is in each square; the ink is that of the squares around it too, so that the edge of
-/// a letter is judged by the letter.
-fn squares(shades: &Shades) -> Vec<Square> {
+/// What becomes of each square. The ink is that of the squares around it too, so that the
+/// edge of a letter is judged by the letter.
+fn treatments(shades: &Shades) -> Vec<Treatment> {
     let (width, height) = (shades.width, shades.height());
     let (across, down) = (width.div_ceil(SQUARE), height.div_ceil(SQUARE));
     let mut alone = Vec::with_capacity(across * down);
@@ -145,10 +189,11 @@ fn squares(shades: &Shades) -> Vec<Square> {
         }
     }
     spread_pictures(&mut alone, across, down);
-    let mut squares = alone.clone();
+    let mut treatments = Vec::with_capacity(alone.len());
     for row in 0..down {
         for column in 0..across {
-            let square = &mut squares[row * across + column];
+            let own = alone[row * across + column];
+            let mut square = own;
             for y in row.saturating_sub(1)..=(row + 1).min(down - 1) {
                 for x in column.saturating_sub(1)..=(column + 1).min(across - 1) {
                     let near = alone[y * across + x];
@@ -157,9 +202,14 @@ fn squares(shades: &Shades) -> Vec<Square> {
                     square.is_picture |= near.is_picture;
                 }
             }
+            treatments.push(match threshold(square) {
+                _ if square.is_picture => Treatment::Dither,
+                threshold if own.darkest >= threshold => Treatment::White,
+                threshold => Treatment::Threshold(threshold),
+            });
         }
     }
-    squares
+    treatments
 }
 
 /// Makes what is mostly ink and touches a picture part of it: the dark and the light of a
@@ -183,20 +233,48 @@ fn spread_pictures(squares: &mut [Square], across: usize, down: usize) {
 
 fn look(shades: &Shades, left: usize, top: usize) -> Square {
     let right = (left + SQUARE).min(shades.width);
-    let (mut darkest, mut lightest, mut ink, mut shade) = (u8::MAX, 0, 0, 0);
-    let mut count = 0;
-    for row in top..(top + SQUARE).min(shades.height()) {
-        for &dot in &shades.dots[row * shades.width + left..row * shades.width + right] {
-            darkest = darkest.min(dot);
-            lightest = lightest.max(dot);
-            ink += usize::from(dot < PAPER_MIN);
-            shade += usize::from(SHADE.contains(&dot));
-            count += 1;
+    let rows = top..(top + SQUARE).min(shades.height());
+    let count = rows.len() * (right - left);
+    let mut columns = Columns::default();
+    for row in rows {
+        let row = &shades.dots[row * shades.width + left..row * shades.width + right];
+        // Most are whole, and their length is known when this is compiled.
+        match <&[u8; SQUARE]>::try_from(row) {
+            Ok(row) => columns.add(row),
+            Err(_) => columns.add(row),
         }
     }
-    let is_inked = ink * 100 > count * PICTURE_INK_PERCENT;
-    let is_picture = is_inked && shade * 100 > count * PICTURE_SHADE_PERCENT;
-    Square { darkest, lightest, is_picture, is_inked }
+    let sum = |counts: [u8; SQUARE]| counts.into_iter().map(usize::from).sum::<usize>();
+    let is_inked = sum(columns.ink) * 100 > count * PICTURE_INK_PERCENT;
+    let is_picture = is_inked && sum(columns.shade) * 100 > count * PICTURE_SHADE_PERCENT;
+    Square {
+        darkest: 255 - columns.darkness.into_iter().max().unwrap_or(0),
+        lightest: columns.lightness.into_iter().max().unwrap_or(0),
+        is_picture,
+        is_inked,
+    }
+}
+
+/// What is in the columns of a square: sixteen sums that grow side by side.
+#[derive(Default)]
+struct Columns {
+    darkness: [u8; SQUARE],
+    lightness: [u8; SQUARE],
+    ink: [u8; SQUARE],
+    shade: [u8; SQUARE],
+}
+
+impl Columns {
+    /// Adds a row of at most [`SQUARE`] dots.
+    #[inline]
+    fn add(&mut self, row: &[u8]) {
+        for (at, &dot) in row.iter().enumerate().take(SQUARE) {
+            self.darkness[at] = self.darkness[at].max(255 - dot);
+            self.lightness[at] = self.lightness[at].max(dot);
+            self.ink[at] += u8::from(dot < PAPER_MIN);
+            self.shade[at] += u8::from(SHADE.contains(&dot));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -32,13 +32,14 @@ pub const FORCE_ENCRYPT_TLS_1_3: &str = "force-encrypt-tls-1.3";
 pub const TABLES: [&str; 3] = [TRUSTED_NETWORKS, FORCE_ENCRYPT, FORCE_ENCRYPT_TLS_1_3];
 
 /// Built-in rules that say no in the words of the case at hand.
-pub const FLOW: [&str; 6] = [
+pub const FLOW: [&str; 7] = [
     "denied-client",
     "banned-client",
     "size-limit",
     "recipients-limit",
     "quota-reached",
     "recipients-quota-reached",
+    "fax-quota-reached",
 ];
 
 /// The built-in rules under `set`, in order: 0.1, 0.2 and so on.
@@ -121,6 +122,11 @@ fn always(set: &RuleSet) -> Vec<Rule> {
             is(Fact::QuotaReached, &[Word::Recipients]),
             vec![respond(452, (4, 5, 3), "Sending quota of recipients reached")],
         ),
+        rule(
+            "fax-quota-reached",
+            is(Fact::QuotaReached, &[Word::Faxes, Word::Pages]),
+            vec![respond(452, (4, 5, 3), "Sending quota of faxes reached")],
+        ),
     ]
 }
 
@@ -142,6 +148,7 @@ pub fn show(set: &RuleSet) -> String {
         "More recipients than size-limits { } allows are refused, for another message.",
         "Who has reached a quota { } waits until there is room.",
         "The same for recipients.",
+        "The same for faxes and their pages, number by number.",
     ];
     let scan = set.scanning.into_iter().flat_map(scan::rules).map(|(_, reason)| reason);
     let ownership = ownership::rules(set.sender_must_match).into_iter().map(|(_, reason)| reason);

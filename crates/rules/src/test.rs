@@ -157,6 +157,10 @@ pub enum Word {
     Recipients,
     /// Octets, counted.
     Octets,
+    /// Faxes, counted.
+    Faxes,
+    /// Pages of faxes, counted.
+    Pages,
     /// Lists say to take it.
     Allow,
     /// The sender has to come again.
@@ -218,6 +222,8 @@ impl Word {
             Self::Messages => "messages",
             Self::Recipients => "recipients",
             Self::Octets => "octets",
+            Self::Faxes => "faxes",
+            Self::Pages => "pages",
             Self::Allow => "allow",
             Self::Waiting => "waiting",
             Self::UnknownSender => "unknown-sender",

@@ -352,7 +352,15 @@ fn built_in_rules_are_shown_as_rules() {
             defer 452 4.5.3 "Sending quota of recipients reached"
         }
 
-        # 0.12 force-encrypt-outbound: applied after every rule, and no rule weakens it.
+        # 0.12 The same for faxes and their pages, number by number.
+        rule fax-quota-reached {
+            when all {
+                quota reached is faxes pages
+            }
+            defer 452 4.5.3 "Sending quota of faxes reached"
+        }
+
+        # 0.13 force-encrypt-outbound: applied after every rule, and no rule weakens it.
         # Mail for a listed domain, or through an MX whose name or address is listed, goes out
         # with the protection its entry demands, or not at all.
         #   bank.example verified    (mailkeep.conf:2)

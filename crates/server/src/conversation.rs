@@ -26,8 +26,11 @@ use crate::server::Server;
 use crate::site::Site;
 use crate::snapshot::Snapshot;
 
+pub(crate) use authenticity::spf_question;
 pub(crate) use content::refuses_header;
-pub(crate) use flow::{amount, direction, exceeded, standing_word};
+pub(crate) use flow::{
+    amount, direction, exceeded, groups_of, reached_in_words, standing_word, word_of,
+};
 pub(crate) use recipient::recipient_facts;
 
 use authenticity::Authenticity;
@@ -111,6 +114,10 @@ impl Conversation {
             Question::Rcpt(recipient) => self.rcpt(recipient).await,
             Question::Data => self.data().await,
             Question::Commit(commit) => self.commit(*commit).await,
+            Question::Unknown(line) => match self.milters_unknown(&line).await {
+                Ok(()) => Answer::Yes,
+                Err(refusal) => Answer::Refuse(refusal),
+            },
             Question::Vrfy(_) if self.site.answers_vrfy() => Answer::Yes,
             Question::Vrfy(_) => {
                 Answer::Refuse(Refusal::new(Reply::new(502, 5, 1, "VRFY is not offered here")))

@@ -220,7 +220,7 @@ impl Scanned {
     }
 }
 
-/// Whether a message counts against the account that sent it.
+/// Whether a message counts against who sent it: a virus, or what a scanner marks as spam.
 pub fn is_bad(scan: &ScanFacts) -> bool {
     !scan.viruses.is_empty() || scan.spam_action.is_some_and(|a| a >= SpamAction::AddHeader)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::token::{Fetching, KEYS_MAX_OCTETS, KeySource, KeysFile, TokenSettings, Tokens};
-use accounts::{Certificates, Kept, Policy, SignInSettings};
+use accounts::{Certificates, Kept, Kerberos, Policy, SignInSettings};
 use anyhow::{Context, Result};
 use config::Config;
 use config::model::{AccountCertificates, KeysAt, Verifier};
@@ -41,6 +41,10 @@ pub fn settings(config: &Config, agent: Option<&Agent>, egress: Egress) -> Resul
             Some(agent) => tokens(config, agent, egress)?.map(Arc::new),
             None => None,
         },
+        kerberos: match agent {
+            Some(_) => kerberos(config)?,
+            None => None,
+        },
         certificates: match *sign_in.client_certificates {
             AccountCertificates::Off => Certificates::Off,
             AccountCertificates::Fingerprint => Certificates::Fingerprint,
@@ -62,6 +66,28 @@ fn tokens(config: &Config, agent: &Agent, egress: Egress) -> Result<Option<Token
         KeysAt::Web(text) => Box::new(WebKeys::new(text, config, agent, egress)?),
     };
     Ok(Some(Tokens::new(settings, source)))
+}
+
+/// Who judges tickets. The key of the service is looked for at once, so that a missing one is
+/// found before the first client comes.
+#[cfg(feature = "gssapi")]
+fn kerberos(config: &Config) -> Result<Option<Kerberos>> {
+    use accounts::kerberos::Library;
+
+    let Some(settings) = &config.sign_in.gssapi else { return Ok(None) };
+    let acceptor = Library::new(&settings.service).context("sign-in { gssapi }")?;
+    Ok(Some(Kerberos {
+        acceptor: Arc::new(acceptor),
+        realm: settings.realm.value.clone(),
+        domain: settings.domain.value.clone(),
+    }))
+}
+
+/// This build judges none, and the checker has said so.
+#[cfg(not(feature = "gssapi"))]
+fn kerberos(config: &Config) -> Result<Option<Kerberos>> {
+    anyhow::ensure!(config.sign_in.gssapi.is_none(), "this build has no Kerberos");
+    Ok(None)
 }
 
 /// Keys at a web address.

@@ -35,9 +35,14 @@ mod site;
 mod snapshot;
 mod stream;
 mod warnings;
+mod webhooks;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(::fax::work::COMMAND) {
+        return pages::worker::run(arguments);
+    }
     cli::run()
 }

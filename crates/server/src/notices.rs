@@ -10,6 +10,7 @@ use queue::Transition;
 use store::Accept;
 
 use crate::dispatch::{Source, Work, first_octets};
+use crate::fax::t37;
 use crate::letter::Letter;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
@@ -40,6 +41,10 @@ pub(crate) async fn compose(
     };
     let mut accepts = Vec::new();
     for told in &followed.notices {
+        // A fax that goes on by mail hears it from the queue itself.
+        if t37::return_path(snapshot, &told.to).is_some() {
+            continue;
+        }
         let notice = Notice {
             id: TraceId::generate(at.0),
             at,

@@ -233,6 +233,7 @@ impl Server {
 
     /// Runs on `config` from now on. Sessions under way go on; new listeners are
     /// bound first and the revision is written next, and if either fails, nothing changes.
+    /// Where `base` is named, the newest revision must still be that one.
     ///
     /// # Errors
     ///
@@ -241,12 +242,18 @@ impl Server {
         self: &Arc<Self>,
         config: Config,
         texts: &Texts,
+        base: Option<u64>,
         author: &str,
         reason: &str,
     ) -> Result<u64> {
         let _one_at_a_time = self.applying.lock().await;
         let now = Timestamp::now();
         let newest = self.store.revision(None).await?;
+        if let (Some(base), Some(newest)) = (base, &newest)
+            && newest.number != base
+        {
+            return Err(anyhow!("revision {} has come in between", newest.number));
+        }
         let number = newest
             .as_ref()
             .map_or(1, |newest| if texts.are(newest) { newest.number } else { newest.number + 1 });
@@ -303,7 +310,7 @@ impl Server {
         else {
             return Err(anyhow!("{}", outcome.render()));
         };
-        self.apply(config, &texts, "file", "reload").await
+        self.apply(config, &texts, None, "file", "reload").await
     }
 
     /// Binds what is new and makes the sites of what goes on; changes nothing yet.
@@ -413,6 +420,8 @@ impl Server {
             }
         });
         crate::reports::tend(self);
+        crate::fax::retention::tend(self);
+        crate::fax::inbound::tend(self);
         let server = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {

@@ -22,6 +22,7 @@ use crate::server::Server;
 use crate::site::Site;
 use crate::snapshot::Snapshot;
 use crate::stream::Stream;
+use crate::webhooks;
 
 /// How long a client that is turned away may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -111,6 +112,8 @@ async fn welcome(
     let _counted = Counted::new(&server);
     let outcome = if site.is_metrics() {
         scrape(&server, stream).await
+    } else if site.takes_webhooks() {
+        take_webhook(&server, &site, stream).await
     } else {
         serve(Arc::clone(&server), site, stream, peer, standing).await
     };
@@ -180,6 +183,18 @@ async fn serve(
         stopping: server.stopping(),
     };
     connection.serve().await
+}
+
+/// Takes one webhook, under TLS where the listener has it.
+async fn take_webhook(server: &Server, site: &Site, stream: TcpStream) -> std::io::Result<()> {
+    let Some(tls) = &site.tls else { return webhooks::serve(server, stream).await };
+    match Box::pin(tls.accept(stream, Timestamp::now())).await {
+        Ok((stream, _handshake)) => webhooks::serve(server, stream).await,
+        Err(failure) => {
+            tracing::debug!(listener = %site.name, %failure, "no handshake for a webhook");
+            Ok(())
+        }
+    }
 }
 
 /// Answers one HTTP request with the page of metrics.

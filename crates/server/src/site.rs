@@ -111,6 +111,11 @@ impl Site {
         *self.listener.protocol == Protocol::Metrics
     }
 
+    /// Whether fax providers tell things here, and no mail comes.
+    pub fn takes_webhooks(&self) -> bool {
+        *self.listener.protocol == Protocol::Webhooks
+    }
+
     /// Whether clients are people's mail programs, whose messages are completed (RFC 6409).
     pub fn is_submission(&self) -> bool {
         *self.listener.protocol == Protocol::Submission || self.requires_sign_in()
@@ -128,6 +133,7 @@ impl Site {
             Protocol::Submission => "submission",
             Protocol::Lmtp => "lmtp",
             Protocol::Metrics => "metrics",
+            Protocol::Webhooks => "webhooks",
         }
     }
 
@@ -194,7 +200,9 @@ fn roots(bundles: Vec<std::path::PathBuf>) -> Result<Roots> {
 fn settings(config: &Config, listener: &Listener) -> Settings {
     let protocol = match *listener.protocol {
         Protocol::Lmtp => smtp::server::Protocol::Lmtp,
-        Protocol::Smtp | Protocol::Submission | Protocol::Metrics => smtp::server::Protocol::Smtp,
+        Protocol::Smtp | Protocol::Submission | Protocol::Metrics | Protocol::Webhooks => {
+            smtp::server::Protocol::Smtp
+        }
     };
     let limits = &listener.limits;
     let mut settings = Settings::new(listener.hostname.value.clone(), protocol);

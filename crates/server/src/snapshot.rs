@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub asks_for_headers: bool,
     /// The milters and scanners.
     pub filters: Filters,
+    /// Asks other servers by HTTP.
+    pub web: web_client::Client,
     /// Where connections may go.
     pub egress: Egress,
     /// The data folder.
@@ -55,6 +57,7 @@ pub struct Snapshot {
     pub lists: Arc<Lists>,
     domains: HashMap<Domain, usize>,
     credentials: HashMap<String, Credentials>,
+    webhook_secrets: HashMap<String, Vec<u8>>,
     directory: Arc<Directory>,
 }
 
@@ -74,7 +77,10 @@ impl Snapshot {
     ) -> Result<Self> {
         let certificates = Certificates::load(&config, data, now)?;
         let credentials = credentials(&config)?;
-        Self::assemble(revision, config, data, egress, directory, certificates, credentials)
+        let webhook_secrets = webhook_secrets(&config)?;
+        let snapshot =
+            Self::assemble(revision, config, data, egress, directory, certificates, credentials)?;
+        Ok(Self { webhook_secrets, ..snapshot })
     }
 
     /// Compiles `config` to ask it questions only: it carries no mail, reads no secret and
@@ -106,7 +112,9 @@ impl Snapshot {
         let policy = Arc::clone(&config.policy);
         let certificates = Arc::new(certificates);
         let (agent, tls) = agent(&config, egress, &certificates)?;
-        let filters = Filters::new(&config, filtering::reach(agent.resolver(), &tls, egress));
+        let reach = filtering::reach(agent.resolver(), &tls, egress);
+        let web = reach.web.clone();
+        let filters = Filters::new(&config, reach);
         let domains =
             config.domains.iter().enumerate().map(|(at, d)| (d.name.value.clone(), at)).collect();
         let flow = FlowPolicy::of(&config);
@@ -130,7 +138,9 @@ impl Snapshot {
             asks_for_client_names: asks(|fact| *fact == Fact::ClientName),
             asks_for_headers: asks(|fact| matches!(fact, Fact::Header(_))),
             filters,
+            web,
             credentials,
+            webhook_secrets: HashMap::new(),
             config,
             policy,
             agent,
@@ -157,6 +167,11 @@ impl Snapshot {
         self.credentials.get(name)
     }
 
+    /// What the webhooks of a fax provider are signed with.
+    pub fn webhook_secret(&self, provider: &str) -> Option<&[u8]> {
+        self.webhook_secrets.get(provider).map(Vec::as_slice)
+    }
+
     /// A rule as the evidence names it.
     pub fn rule_ref(&self, id: RuleId) -> Option<evidence::RuleRef> {
         let rule = self.policy.rule(id)?;
@@ -180,6 +195,20 @@ fn credentials(config: &Config) -> Result<HashMap<String, Credentials>> {
         let credentials = Credentials::new(entry.user.value.clone(), password.reveal())
             .with_context(|| format!("credentials \"{name}\" are empty or too long"))?;
         read.insert(name.clone(), credentials);
+    }
+    Ok(read)
+}
+
+/// What the webhooks of each fax provider are signed with.
+fn webhook_secrets(config: &Config) -> Result<HashMap<String, Vec<u8>>> {
+    let mut read = HashMap::new();
+    for provider in &config.fax_providers {
+        let (name, Some(webhooks)) = (&provider.name.value, &provider.webhooks) else { continue };
+        let secret = webhooks
+            .secret
+            .resolve(&config::Disk::default())
+            .with_context(|| format!("the webhook secret of fax-provider \"{name}\""))?;
+        read.insert(name.clone(), crate::fax::provider::webhook::secret(secret.reveal()));
     }
     Ok(read)
 }

@@ -3,15 +3,21 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use fax::work::{Fields, Request};
+use fax::{Cover, Language, Paper, Resolution};
+use lab::{Partner, Script};
 use serde_json::Value;
+use support::partners::Lab;
 use support::{Server, shown, wait_for};
 
 /// A server whose clinic faxes by `transport`, under `security`.
 fn clinic(security: &str, transport: &str) -> Server {
-    support::has_drawing_program();
     Server::start(&configuration(security, transport))
 }
 
@@ -67,8 +73,12 @@ fn wait_for_state(server: &Server, state: &str) -> Value {
 
 /// The folder of the one fax in the spool.
 fn spooled(server: &Server) -> PathBuf {
+    spooled_in(server, "spool")
+}
+
+fn spooled_in(server: &Server, spool: &str) -> PathBuf {
     wait_for(|| {
-        let folders = fs::read_dir(server.dir().join("spool")).ok()?.flatten();
+        let folders = fs::read_dir(server.dir().join(spool)).ok()?.flatten();
         folders.map(|entry| entry.path()).find(|path| path.extension().is_none())
     })
     .unwrap_or_else(|| panic!("nothing is in the spool\n{}", server.log()))
@@ -126,6 +136,64 @@ fn a_mail_becomes_pages_and_its_sender_hears_how_it_ended() {
     let png = fs::read(said.trim()).unwrap();
     assert!(png.starts_with(b"\x89PNG") && png.len() > 5_000, "{said}");
     assert!(server.ok(&["fax", "show", id]).contains("1, 1 confirmed"));
+}
+
+#[test]
+fn a_notice_has_the_pages_where_the_account_says_so() {
+    let locks = "mail-server-white-list 127.0.0.1; notice-pages on";
+    let server = clinic(locks, "spool @DIR@/spool");
+    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    answer(&spooled(&server), r#"{"state":"sent","pages":1}"#);
+    let mails = server.wait_for_mail("ann@clinic.example", 2);
+    let (accepted, sent): (Vec<&String>, Vec<&String>) =
+        mails.iter().partition(|mail| mail.contains("waits for a line"));
+    assert!(!accepted[0].contains("application/pdf"), "{}", accepted[0]);
+    let (_, part) = sent[0].split_once("Content-Type: application/pdf").expect("a PDF");
+    let part = part.replace("\r\n", "\n");
+    let (_, body) = part.split_once("\n\n").unwrap();
+    let coded: String = body.lines().take_while(|line| !line.starts_with("--")).collect();
+    let pdf = base64::prelude::BASE64_STANDARD.decode(coded).unwrap();
+    let id = faxes(&server)[0]["id"].as_str().unwrap().to_owned();
+    let drawn = fs::read(server.dir().join(format!("data/fax/{id}.tif"))).unwrap();
+    assert!(pdf == pages::paper::pdf(&drawn).unwrap());
+}
+
+/// The clinic, with a doctor at another domain that is forced to TLS.
+fn clinic_of(ward: &Partner) -> Server {
+    let security = "mail-server-white-list 127.0.0.1; notice-pages on; user lee@ward.example";
+    Server::start(&format!(
+        "{}
+        mx {{ ward.example {} }}
+        delivery {{ loopback on }}
+        force-encrypt {{ ward.example direction out }}",
+        configuration(security, "spool @DIR@/spool"),
+        ward.address()
+    ))
+}
+
+#[test]
+fn notices_with_pages_go_over_tls_where_it_is_forced_or_not_at_all() {
+    let lab = Lab::new();
+    let identity = lab.identity("mx.ward.example");
+    let ward = lab.partner(Script::named("mx.ward.example").certificate(identity));
+    let server = clinic_of(&ward);
+    let mail = MAIL.replace("ann@clinic.example", "lee@ward.example");
+    send(&server, "lee@ward.example", &["5550100@fax.clinic.example"], &mail);
+    answer(&spooled(&server), r#"{"state":"sent","pages":1}"#);
+    let notices = lab.wait_for(&ward, 2);
+    assert!(notices.iter().all(|notice| notice.tls.is_some()), "{:?}", ward.transcript());
+    assert!(notices.iter().any(|notice| notice.text().contains("application/pdf")));
+
+    let ward = lab.partner(Script::named("mx.ward.example"));
+    let server = clinic_of(&ward);
+    send(&server, "lee@ward.example", &["5550100@fax.clinic.example"], &mail);
+    answer(&spooled(&server), r#"{"state":"sent","pages":1}"#);
+    wait_for_state(&server, "sent");
+    let tried = || (ward.counters().connections > 1).then_some(());
+    assert!(wait_for(tried).is_some(), "{:?}\n{}", ward.transcript(), server.log());
+    assert_eq!(ward.counters().mail, 0, "{:?}", ward.transcript());
+    let evidence = server.ok(&["evidence", "export"]);
+    assert!(evidence.contains("TLS"), "{evidence}");
 }
 
 #[test]
@@ -231,6 +299,54 @@ TVqQAAMAAAAEAAAA
 }
 
 #[test]
+fn a_language_has_a_template_of_the_accounts_own() {
+    let folder = tempfile::TempDir::new().unwrap();
+    // It has no place for the text, which shows that it is this one.
+    let template = "title {organisation} | TÉLÉCOPIE\nfield À | {to}\nrule\nnotice {notice}\n";
+    fs::write(folder.path().join("cover-fr.txt"), template).unwrap();
+    let security = "mail-server-white-list 127.0.0.1; cover-template fr cover-fr.txt";
+    let server = Server::start_in(folder, &configuration(security, "none"));
+    let text = "A line of a long letter.\n".repeat(150);
+    for language in ["en", "fr"] {
+        let mail = format!(
+            "From: ann@clinic.example\nTo: 5550100@fax.clinic.example\n\
+             Subject: {language} [fax: lang={language}]\n\
+             Message-ID: <{language}@clinic.example>\n\n{text}"
+        );
+        let reply = send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], &mail);
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let drawn = wait_for(|| Some(faxes(&server)).filter(|faxes| faxes.len() == 2));
+    let mut pages: Vec<u64> =
+        drawn.expect("two faxes").iter().filter_map(|fax| fax["pages"].as_u64()).collect();
+    pages.sort_unstable();
+    assert!(pages[0] == 1 && pages[1] > 1, "{pages:?}");
+}
+
+#[test]
+fn a_character_that_no_font_has_is_a_warning_until_a_font_is_named() {
+    let chinese = "fonts /usr/share/fonts/truetype/wqy/wqy-microhei.ttc";
+    let mail = MAIL
+        .replace("please find", "\u{8bf7}\u{67e5}\u{6536}")
+        .replace("Date:", "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nDate:");
+    for (fonts, warned) in [("", true), (chinese, false)] {
+        let security = format!("mail-server-white-list 127.0.0.1; {fonts}");
+        let server = clinic(&security, "none");
+        let reply = send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], &mail);
+        assert!(reply.starts_with("250"), "{reply}");
+        let notice = server.wait_for_mail("ann@clinic.example", 1).join("\n");
+        let fax = wait_for(|| faxes(&server).pop()).expect("a fax");
+        let id = fax["id"].as_str().unwrap();
+        let shown = server.ok(&["fax", "show", id]);
+        let warning = "warning      3 missing glyphs (Chinese characters): ";
+        assert_eq!(shown.contains(warning), warned, "{shown}");
+        let told: Value = serde_json::from_str(&server.ok(&["fax", "show", id, "--json"])).unwrap();
+        assert_eq!(told["missing-glyphs"]["count"] == 3, warned, "{told}");
+        assert_eq!(notice.contains("Warning: no font here"), warned, "{notice}");
+    }
+}
+
+#[test]
 fn after_a_crash_in_a_call_the_transport_is_asked_and_nothing_is_sent_twice() {
     let mut server = clinic("mail-server-white-list 127.0.0.1", "spool @DIR@/spool");
     send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
@@ -264,4 +380,119 @@ fn a_busy_line_is_tried_again_and_a_wish_to_stop_is_heard() {
     server.ok(&["fax", "cancel", id]);
     wait_for_state(&server, "cancelled");
     assert!(!folder.exists());
+}
+
+#[test]
+fn the_process_that_draws_can_open_nothing_and_start_nothing() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mailkeep"))
+        .args([fax::work::COMMAND, "draw", "0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    let until = Instant::now() + Duration::from_secs(20);
+    let limit = |name: &str| -> Option<String> {
+        let text = fs::read_to_string(&limits).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?.to_owned();
+        Some(line[name.len()..].split_whitespace().next()?.to_owned())
+    };
+    // They are set before anything is read, so they stand while it waits for its request.
+    while limit("Max file size").as_deref() != Some("0") {
+        assert!(Instant::now() < until, "it does not lock itself up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for (name, wanted) in [
+        ("Max open files", "3"),
+        ("Max processes", "0"),
+        ("Max file size", "0"),
+        ("Max cpu time", "60"),
+        ("Max address space", "1610612736"),
+    ] {
+        assert_eq!(limit(name).as_deref(), Some(wanted), "{name}");
+    }
+    let request = Request {
+        resolution: Resolution::Standard,
+        paper: Paper::A4,
+        cover: Cover::Text,
+        language: Language::En,
+        template: None,
+        pages_max: 20,
+        recipients: vec![Fields::default()],
+    };
+    let mut request = serde_json::to_vec(&request).unwrap();
+    request.extend(b"\nFrom: a@example.com\r\n\r\nHello\r\n");
+    child.stdin.take().unwrap().write_all(&request).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stdout.starts_with(b"{\"drawn\""));
+}
+
+#[test]
+fn where_the_best_transport_is_down_the_next_carries_the_fax_and_then_answers_for_it_alone() {
+    // Nothing listens on port 1.
+    let transports = "hylafax 127.0.0.1:1 for +1
+            transport spool @DIR@/spare
+            transport spool @DIR@/far for +44";
+    let mut server = clinic("mail-server-white-list 127.0.0.1", transports);
+    let tested = server.ok(&["fax", "test-number", "clinic", "2025550123"]);
+    let by = "by HylaFAX at 127.0.0.1:1, else spool folder";
+    assert!(tested.contains(by) && !tested.contains("/far"), "{tested}");
+
+    send(&server, "ann@clinic.example", &["2025550123@fax.clinic.example"], MAIL);
+    let folder = spooled_in(&server, "spare");
+    let fax = wait_for_state(&server, "dialling");
+    assert!(fax["line"].as_str().unwrap().ends_with("/spare"), "{fax}");
+    assert_eq!(fax["counters"]["dials"], 2, "{fax}");
+
+    // Nobody knows what became of it: nobody else gets it, and the one that has it is asked.
+    server.kill();
+    server.restart();
+    wait_for_state(&server, "uncertain");
+    answer(&folder, r#"{"state":"busy"}"#);
+    let fax = wait_for_state(&server, "waiting");
+    assert_eq!(fax["counters"]["busy"], 1, "a busy line is no reason to go elsewhere: {fax}");
+    assert!(!server.dir().join("far").exists());
+
+    // The next round begins with the best again.
+    server.ok(&["fax", "resend", fax["id"].as_str().unwrap()]);
+    answer(&spooled_in(&server, "spare"), r#"{"state":"sent","pages":1}"#);
+    let fax = wait_for_state(&server, "sent");
+    assert_eq!(fax["counters"]["dials"], 4, "{fax}");
+    let trace = server.ok(&["trace", fax["message"].as_str().unwrap()]);
+    assert!(trace.contains("waiting: the fax line cannot be reached"), "{trace}");
+    let shown = server.ok(&["fax", "accounts"]);
+    assert!(shown.contains("HylaFAX at 127.0.0.1:1 for +1, spool folder"), "{shown}");
+}
+
+#[test]
+fn pages_go_first_then_the_record_and_the_evidence_says_so() {
+    let kept = "spool @DIR@/spool
+            keep-pages 1s
+            keep-records 6s";
+    let server = clinic("mail-server-white-list 127.0.0.1", kept);
+    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    let folder = spooled(&server);
+    let (waiting, files) = (faxes(&server), server.dir().join("data/fax"));
+    let id = waiting[0]["id"].as_str().unwrap();
+    let file = files.join(format!("{id}.tif"));
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    assert!(file.exists(), "nothing is removed before it has ended");
+    answer(&folder, r#"{"state":"sent","pages":1}"#);
+    let fax = wait_for_state(&server, "sent");
+    assert!(wait_for(|| (!file.exists()).then_some(())).is_some(), "{}", server.log());
+    let shown = server.ok(&["fax", "show", id]);
+    assert!(shown.contains("its pages, 20") && shown.contains("4711"), "{shown}");
+    let table = server.ok(&["fax", "jobs", "--csv"]);
+    let mut lines = table.lines();
+    assert!(lines.next().unwrap().starts_with("fax,message,account,sender,number,billing,"));
+    let line = lines.next().unwrap();
+    for says in [id, "\"ann@clinic.example\",\"'+15550100\",\"4711\"", "\"sent\",\"1\",\"1\",\"1\""]
+    {
+        assert!(line.contains(says), "{says}: {line}");
+    }
+    assert!(wait_for(|| faxes(&server).is_empty().then_some(())).is_some(), "{}", server.log());
+    let trace = server.ok(&["trace", fax["message"].as_str().unwrap()]);
+    for says in ["sent: its pages were removed", "sent: what was known of it was removed"] {
+        assert!(trace.contains(says), "{says}: {trace}");
+    }
 }

@@ -5,10 +5,11 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::filters::{
-    Deed, DkimKey, EICAR, GTUBE, Scripted, clamd, free_port, opendkim, packet, rspamd, spamd,
+    Deed, DkimKey, EICAR, GTUBE, Scripted, clamav_milter, clamd, free_port, opendkim, packet,
+    rspamd, rspamd_milter, spamd,
 };
 use support::tls::Terms;
-use support::{Client, Server};
+use support::{Client, Server, wait_for};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -123,6 +124,32 @@ fn rspamd_has_spam_refused() {
 }
 
 #[test]
+fn what_a_scanner_takes_for_spam_lowers_the_reputation_of_its_sender() {
+    let rspamd = rspamd();
+    let server = start(&format!(
+        "scanner rs {{ type rspamd; at {} }}\nreputation {{ }}\n\
+         rules {{ rule bad {{ when all {{ reputation under 45 }}; \
+             reject 550 5.7.1 \"Your reputation\" }} }}",
+        rspamd.at
+    ));
+    let mail = || greeted(&server).say("MAIL FROM:<ann@example.net>");
+    assert!(send(&server, "Hello").starts_with("250"), "{}", server.log());
+    assert!(mail().starts_with("250"));
+    // How many it takes is the reputation's matter; three are enough.
+    for _ in 0..3 {
+        let mut client = greeted(&server);
+        if !client.say("MAIL FROM:<ann@example.net>").starts_with("250") {
+            break;
+        }
+        client.expect("RCPT TO:<bob@inside.test>", "250");
+        client.expect("DATA", "354");
+        client.say(&format!("Subject: words\r\n\r\n{GTUBE}\r\n."));
+    }
+    let is_refused = || (mail() == "550 5.7.1 Your reputation").then_some(());
+    assert!(wait_for(is_refused).is_some(), "{}", server.log());
+}
+
+#[test]
 fn spamassassins_score_is_a_condition() {
     let spamd = spamd();
     let server = start(&format!(
@@ -223,6 +250,41 @@ fn a_milter_refuses_one_recipient_and_the_others_get_the_mail() {
     let mut client = greeted(&server);
     client.expect("MAIL FROM:<ann@example.net>", "250");
     assert_eq!(client.say("RCPT TO:<bob@inside.test>"), "550 5.1.1 Not this one");
+}
+
+#[test]
+fn clamav_milter_refuses_a_virus() {
+    let clamd = clamd();
+    let milter = clamav_milter(&clamd);
+    let server = start(&format!("milter clamav {{ at {} }}", milter.at));
+    assert!(send(&server, "Hello").starts_with("250"), "{}", server.log());
+    let mail = server.wait_for_mail("bob@inside.test", 1);
+    assert!(mail[0].contains("\nX-Virus-Status: Clean\n"), "{}", mail[0]);
+    assert_eq!(send(&server, EICAR), "550 5.7.1 Infected with Mailkeep.Test.EICAR.UNOFFICIAL");
+}
+
+#[test]
+fn rspamd_as_a_milter_refuses_spam() {
+    let rspamd = rspamd_milter();
+    let server = start(&format!("milter rspamd {{ at {} }}", rspamd.at));
+    assert!(send(&server, "Hello").starts_with("250"), "{}", server.log());
+    server.wait_for_mail("bob@inside.test", 1);
+    let reply = send(&server, GTUBE);
+    assert!(reply.starts_with("554 5.7.1 "), "{reply}");
+}
+
+#[test]
+fn a_milter_hears_of_what_is_no_command_and_may_word_its_refusal() {
+    let answer = packet(b'y', b"550 5.7.0 No tricks here\0");
+    let milter = Scripted::start(&[(b'U', Deed::Say(answer))]);
+    let server = start(&format!("milter strict {{ at {} }}", milter.at()));
+    let mut client = greeted(&server);
+    client.expect("MAIL FROM:<ann@example.net>", "250");
+    assert_eq!(client.say("XTRICK one two"), "550 5.7.0 No tricks here");
+    // The transaction goes on.
+    client.expect("RCPT TO:<bob@inside.test>", "250");
+    let heard = milter.heard.lock().expect("what was heard");
+    assert!(heard.contains(&(b'U', b"XTRICK one two\0".to_vec())), "{heard:?}");
 }
 
 #[test]

@@ -174,6 +174,7 @@ quota sending {
     recipients 20 per day
     octets 100KB per day
     except accounts chief@clinic.example
+    except groups press@clinic.example
     warn-at 60
 }
 ";
@@ -202,8 +203,13 @@ fn a_quota_holds_warns_once_survives_a_crash_and_is_reset() {
         warnings[0]
     );
 
-    // Others are not held by it, and an exception is none at all.
-    for (account, count) in [("bob@clinic.example", 1), ("chief@clinic.example", 9)] {
+    // Others are not held by it, and exceptions not at all: an account, or a group's members.
+    server.account("eve@clinic.example", PASSWORD);
+    server.ok(&["account", "group", "media@clinic.example", "eve@clinic.example"]);
+    server.ok(&["account", "group", "press@clinic.example", "media@clinic.example"]);
+    for (account, count) in
+        [("bob@clinic.example", 1), ("chief@clinic.example", 9), ("eve@clinic.example", 7)]
+    {
         let mut client = signed_in(&server, account);
         for _ in 0..count {
             let reply = client.message(account, &["bob@clinic.example"], "Subject: x\n\nText\n");

@@ -211,6 +211,44 @@ fn a_directory_that_is_down_is_waited_for() {
 }
 
 #[test]
+fn people_stay_known_when_the_configuration_is_read_again() {
+    let folder = TempDir::new().unwrap();
+    let slapd = slapd(&folder);
+    let address = format!("ldaps://dc.test:{}", slapd.encrypted);
+    let server = start(folder, &address, "timeout 2s", TRUST);
+    assert!(rcpt(&server, "annie@mail.test").starts_with("250"));
+    drop(slapd);
+    server.ok(&["reload"]);
+    for known in ["ann@mail.test", "annie@mail.test"] {
+        assert!(rcpt(&server, known).starts_with("250"), "{known}");
+    }
+    let reply = rcpt(&server, "bob@mail.test");
+    assert!(reply.starts_with("451 4.3.0"), "{reply}");
+}
+
+#[test]
+fn rules_send_mail_to_people_of_a_directory() {
+    let folder = TempDir::new().unwrap();
+    let slapd = slapd(&folder);
+    let address = format!("ldaps://dc.test:{}", slapd.encrypted);
+    let rules = "rules {
+        rule desk { when all { recipient is desk@mail.test }; redirect annie@mail.test }
+        rule copy { when all { recipient is copy@mail.test }; add-recipient bob@mail.test }
+    }";
+    let server = start(folder, &address, "timeout 2s", &format!("{TRUST}\n{rules}"));
+    server.account("desk@mail.test", "a password of the desk");
+    server.account("copy@mail.test", "a password of the copier");
+    let mut client = server.connect("mx");
+    client.expect("EHLO far.test", "250");
+    let message = "Subject: x\n\nhello\n";
+    assert!(client.message("x@far.test", &["desk@mail.test"], message).starts_with("250"));
+    server.wait_for_mail("ann@mail.test", 1);
+    drop(slapd);
+    let reply = client.message("x@far.test", &["copy@mail.test"], message);
+    assert!(reply.starts_with("451 4.3.0"), "nobody knows who bob is: {reply}");
+}
+
+#[test]
 fn a_directory_that_cannot_be_trusted_is_told_nothing() {
     let folder = TempDir::new().unwrap();
     let slapd = slapd(&folder);

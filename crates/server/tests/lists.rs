@@ -370,6 +370,22 @@ fn strangers_come_again_and_are_known_also_after_a_restart() {
 }
 
 #[test]
+fn a_domain_that_spf_proves_is_one_client_from_all_its_networks() {
+    let lab = Lab::new();
+    let dns = lab.dns(Records::new().txt("example.net", "v=spf1 ip4:192.0.2.0/23 -all"));
+    let more = "greylisting { delay 1s; allow-after off }";
+    let configuration = configuration(&dns.address().to_string(), more)
+        .replace("authentication { mode off }", "authentication { mode annotate }");
+    let server = Server::start(&configuration);
+    for stranger in ["192.0.2.1", "198.51.100.1"] {
+        assert!(rcpt(&server, stranger).starts_with("451 4.7.1 "), "{stranger}");
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(rcpt(&server, "192.0.3.1").starts_with("250 "), "the same sender, elsewhere");
+    assert!(rcpt(&server, "198.51.101.1").starts_with("451 4.7.1 "), "nobody vouches for it");
+}
+
+#[test]
 fn bad_mail_lowers_a_reputation_that_a_restart_keeps_and_a_rule_reads() {
     let lab = Lab::new();
     let dns = lab.dns(healthy(Records::new(), "bl.test").a("9.2.0.192.bl.test", [127, 0, 0, 2]));

@@ -8,6 +8,8 @@ mod dmarc;
 mod enforcing;
 #[path = "sender_authentication/fax.rs"]
 mod fax;
+#[path = "sender_authentication/foreign.rs"]
+mod foreign;
 #[path = "sender_authentication/reports.rs"]
 mod reports;
 #[path = "sender_authentication/signatures.rs"]

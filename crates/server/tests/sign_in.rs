@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -13,7 +15,7 @@ use lab::Authority;
 use serde_json::{Value, json};
 use support::peers::{Ran, program, run, run_with_input};
 use support::tls::Terms;
-use support::{Client, Server, shown};
+use support::{Client, Server, shown, wait_for};
 use tempfile::TempDir;
 
 const ANN: &str = "ann@mail.test";
@@ -25,12 +27,18 @@ fn start(more: &str) -> Server {
 }
 
 fn start_in(folder: TempDir, more: &str, listener: &str) -> Server {
+    start_beside(folder, "", more, listener)
+}
+
+/// The same with `beside` outside all blocks.
+fn start_beside(folder: TempDir, beside: &str, more: &str, listener: &str) -> Server {
     let server = Server::start_in(
         folder,
         &format!(
             "
             hostname  mail.test
             data      @DIR@/data
+            {beside}
             certificate mail {{ local-authority; names mail.test }}
             listener submission {{
                 address 127.0.0.1; port 0; protocol submission; tls starttls; certificate mail
@@ -194,6 +202,11 @@ impl Provider {
     }
 
     fn token(&self, change: &[(&str, Value)]) -> String {
+        self.token_of("one", change)
+    }
+
+    /// A token that names the key `kid`.
+    fn token_of(&self, kid: &str, change: &[(&str, Value)]) -> String {
         let now = mail::Timestamp::now().0 / 1000;
         let mut claims = json!({ "iss": "https://id.test", "aud": "mail", "exp": now + 300,
             "email": ANN, "scope": "mail.send" });
@@ -201,7 +214,7 @@ impl Provider {
             claims[*name] = value.clone();
         }
         let b64 = |text: String| BASE64_URL_SAFE_NO_PAD.encode(text);
-        let header = json!({ "alg": "ES256", "kid": "one" });
+        let header = json!({ "alg": "ES256", "kid": kid });
         let signed = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
         let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
         format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
@@ -238,6 +251,85 @@ fn curl_signs_in_with_a_token_of_the_identity_provider() {
     assert_eq!(server.wait_for_mail("bob@mail.test", 2).len(), 2);
 }
 
+/// A web server that gives the file `keys.json` of its folder, with its own certificate.
+struct KeyServer {
+    child: Child,
+    port: u16,
+}
+
+impl KeyServer {
+    /// Its certificate and key are `web.pem` and `web.key` in `folder`.
+    fn start(folder: &Path) -> Self {
+        let script = "
+import http.server, ssl, sys
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('web.pem', 'web.key')
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+";
+        let mut child = Command::new(program("python3"))
+            .args(["-c", script])
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, port: line.trim().parse().unwrap() }
+    }
+}
+
+impl Drop for KeyServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn keys_of_the_identity_provider_come_by_https_and_only_from_who_is_trusted() {
+    let authority = Authority::new("Web").unwrap();
+    let identity = authority.issue(&["127.0.0.1"]).unwrap();
+    let (old, new) = (Provider::new(), Provider::new());
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("web.pem", identity.chain_pem());
+    write("web.key", identity.key_pem());
+    write("web-roots.pem", &authority.pem());
+    write("other-roots.pem", &Authority::new("Other").unwrap().pem());
+    write("keys.json", &old.keys("one"));
+    let here = folder.path().to_path_buf();
+    let web = KeyServer::start(&here);
+    let keys = format!("https://127.0.0.1:{}/keys.json", web.port);
+    let tokens = format!("tokens {{ issuer https://id.test; audience mail; keys {keys} }}");
+    let server = start_beside(folder, "ca-bundle web-roots.pem", &tokens, "");
+    let by = |server: &Server, token: &str| {
+        let options = ["--user", ANN, "--login-options", "AUTH=OAUTHBEARER"];
+        curl(server, &[&options[..], &["--oauth2-bearer", token]].concat())
+    };
+    let ran = by(&server, &old.token(&[]));
+    assert!(succeeded(&ran) && ran.code == Some(0), "{}", ran.all());
+    assert!(!succeeded(&by(&server, &new.token(&[]))));
+
+    // Who does not trust the web server's authority takes no keys from it, and says so.
+    let careful_folder = TempDir::new().unwrap();
+    std::fs::copy(here.join("other-roots.pem"), careful_folder.path().join("other-roots.pem"))
+        .unwrap();
+    let careful = start_beside(careful_folder, "ca-bundle other-roots.pem", &tokens, "");
+    let ran = by(&careful, &old.token(&[]));
+    assert!(!succeeded(&ran), "{}", ran.all());
+    assert!(ran.all().contains("454 4.7.0"), "{}", ran.all());
+
+    // A token that names a key not seen yet makes the server ask again, though not at once.
+    std::fs::write(here.join("keys.json"), new.keys("two")).unwrap();
+    let turned = wait_for(|| succeeded(&by(&server, &new.token_of("two", &[]))).then_some(()));
+    assert!(turned.is_some(), "{}", server.log());
+    assert!(!succeeded(&by(&server, &old.token(&[]))), "the old key is gone");
+}
+
 #[test]
 fn curl_signs_in_by_its_certificate() {
     let authority = Authority::new("Clients").unwrap();
@@ -271,6 +363,51 @@ fn curl_signs_in_by_its_certificate() {
     assert!(!stranger.all().contains("AUTH EXTERNAL"), "{}", stranger.all());
     server.ok(&["account", "certificate", ANN, &fingerprints[0], "--remove"]);
     assert!(!succeeded(&by(&cert, &key, ANN)));
+}
+
+#[test]
+fn a_certificate_opens_the_account_of_the_one_mail_address_in_it() {
+    let authority = Authority::new("Clients").unwrap();
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("clients.pem"), authority.pem()).unwrap();
+    for (name, addresses) in [
+        ("ann", &[ANN][..]),
+        ("two", &[ANN, "bob@mail.test"][..]),
+        ("host", &["ann.mail.test"][..]),
+        ("stranger", &["nobody@mail.test"][..]),
+    ] {
+        let identity = authority.issue(addresses).unwrap();
+        std::fs::write(file(&format!("{name}.pem")), identity.chain_pem()).unwrap();
+        std::fs::write(file(&format!("{name}.key")), identity.key_pem()).unwrap();
+    }
+    let forged = Authority::new("Clients").unwrap().issue(&[ANN]).unwrap();
+    std::fs::write(file("forged.pem"), forged.chain_pem()).unwrap();
+    std::fs::write(file("forged.key"), forged.key_pem()).unwrap();
+    let here = folder.path().to_path_buf();
+    let server =
+        start_in(folder, "client-certificates address", "client-certificate ask clients.pem");
+    let by = |name: &str, user: &str| {
+        let file = |kind: &str| here.join(format!("{name}.{kind}")).display().to_string();
+        let (user, cert, key) = (format!("{user}:"), file("pem"), file("key"));
+        curl(
+            &server,
+            &["--user", &user, "--login-options", "AUTH=EXTERNAL", "--cert", &cert, "--key", &key],
+        )
+    };
+    let ran = by("ann", ANN);
+    assert!(succeeded(&ran) && ran.code == Some(0), "{}", ran.all());
+    for (name, user) in [
+        ("ann", "bob@mail.test"),
+        ("two", ANN),
+        ("host", ANN),
+        ("stranger", "nobody@mail.test"),
+        ("stranger", ANN),
+        ("forged", ANN),
+    ] {
+        let ran = by(name, user);
+        assert!(!succeeded(&ran) && ran.code != Some(0), "{name} as {user}: {}", ran.all());
+    }
 }
 
 /// Begins SCRAM for a user and gives the salt and iterations it is told.
@@ -358,13 +495,50 @@ fn app_passwords_open_what_they_are_for_and_a_second_factor_closes_the_rest() {
     assert!(fresh(&elsewhere).starts_with("535 5.7.8"));
     assert!(fresh("wrong horse, wrong battery").starts_with("535 5.7.8"));
 
+    // SCRAM takes the text as it was shown, and the same scopes hold.
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"] {
+        let more = if mechanism.ends_with("PLUS") { &[][..] } else { &["--no-cb"][..] };
+        let by = |password: &str| gsasl(&server, mechanism, password, more);
+        assert!(succeeded(&by(&outlook)), "{mechanism}: {}", by(&outlook).all());
+        for refused in [&reading, &elsewhere, "abcde-abcde-abcde-abcde"] {
+            assert!(by(refused).all().contains("535 5.7.8"), "{mechanism}: {}", by(refused).all());
+        }
+    }
+
     let listed = server.ok(&["app-password", "list", ANN]);
     assert!(listed.contains("Outlook") && listed.contains("192.0.2.0/24"), "{listed}");
     assert!(!listed.contains(&outlook), "{listed}");
     server.ok(&["app-password", "revoke", ANN, &id]);
     assert!(fresh(&outlook).starts_with("535 5.7.8"));
+    let revoked = gsasl(&server, "SCRAM-SHA-256", &outlook, &["--no-cb"]);
+    assert!(revoked.all().contains("535 5.7.8"), "{}", revoked.all());
     let log = server.log();
     assert!(!log.contains(&outlook) && !log.contains(PASSWORD), "{log}");
+}
+
+#[test]
+fn the_keys_of_an_app_password_come_and_go_with_the_configuration() {
+    let server = start("");
+    let made = server.ok(&["app-password", "new", ANN, "phone", "--json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let phone = made["password"].as_str().unwrap();
+    server.ok(&["account", "second-factor", ANN, "on"]);
+    let text = std::fs::read_to_string(server.dir().join("mailkeep.conf")).unwrap();
+    let with = |verifiers: &str| {
+        let changed = text.replace("sign-in {", &format!("sign-in {{ {verifiers}"));
+        let output = server.reload(&changed);
+        assert!(output.status.success(), "{}", shown(&output));
+    };
+    with("verifiers scram-sha-1");
+    assert_eq!(offered(&server), "AUTH PLAIN LOGIN", "it was not seen since");
+    let typed = phone.replace('-', " ").to_uppercase();
+    assert!(succeeded(&gsasl(&server, "PLAIN", &typed, &[])));
+    assert!(succeeded(&gsasl(&server, "SCRAM-SHA-1", phone, &["--no-cb"])));
+    with("");
+    assert!(succeeded(&gsasl(&server, "PLAIN", phone, &[])));
+    with("verifiers scram-sha-1");
+    let gone = gsasl(&server, "SCRAM-SHA-1", phone, &["--no-cb"]);
+    assert!(!succeeded(&gone), "{}", gone.all());
 }
 
 #[test]
@@ -388,6 +562,27 @@ fn passwords_are_chosen_by_the_policy_and_expire() {
     assert!(!change(PASSWORD).0);
     assert!(change("third long password").0);
     assert!(change(PASSWORD).0, "two passwords back it is free again");
+}
+
+#[test]
+fn a_password_past_its_time_opens_nothing_until_it_is_changed() {
+    let mut server = start("password-expiry 2h; verifiers scram-sha-256");
+    assert!(succeeded(&gsasl(&server, "SCRAM-SHA-256", PASSWORD, &["--no-cb"])));
+    server.terminate();
+    server.wait_until_gone();
+    let library = "/usr/$LIB/faketime/libfaketime.so.1";
+    server.restart_with(&[("LD_PRELOAD", library), ("FAKETIME", "+3h")]);
+    for mechanism in ["PLAIN", "LOGIN"] {
+        let ran = swaks(&server, mechanism, PASSWORD);
+        assert!(ran.all().contains("535 5.7.8 This password has expired"), "{}", ran.all());
+    }
+    let ran = gsasl(&server, "SCRAM-SHA-256", PASSWORD, &["--no-cb"]);
+    assert!(!succeeded(&ran), "{}", ran.all());
+    assert!(server.log().contains("reason=\"password-expired\""), "{}", server.log());
+    let changed = server.run_with_input(&["account", "password", ANN], b"a second password\n");
+    assert!(changed.status.success(), "{}", shown(&changed));
+    let ran = swaks(&server, "PLAIN", "a second password");
+    assert!(succeeded(&ran), "{}", ran.all());
 }
 
 #[test]

@@ -105,6 +105,18 @@ impl Store {
         self.write(change).await
     }
 
+    /// Removes faxes about which nothing is to be done any more, with what is recorded of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`] and [`StoreError::Database`] from the commit; then none is removed.
+    pub async fn remove_faxes(
+        &self,
+        faxes: Vec<(TraceId, Vec<Evidence>)>,
+    ) -> Result<Synced<()>, StoreError> {
+        self.write(OldFaxes(faxes)).await
+    }
+
     /// Faxes that fit, newest first.
     ///
     /// # Errors
@@ -245,6 +257,22 @@ impl Work for FaxChange {
 
     fn segments(&self) -> Vec<Arc<Segment>> {
         self.notices.iter().flat_map(|notice| notice.body.segments().cloned()).collect()
+    }
+}
+
+struct OldFaxes(Vec<(TraceId, Vec<Evidence>)>);
+
+impl Work for OldFaxes {
+    type Output = ();
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        for (id, evidence) in &self.0 {
+            let statement = "DELETE FROM fax WHERE id = ?1 AND due IS NULL";
+            if tx.execute("remove a fax", statement, [id.to_bytes()])? > 0 {
+                tx.append_evidence(evidence)?;
+            }
+        }
+        Ok(())
     }
 }
 

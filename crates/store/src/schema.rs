@@ -21,6 +21,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     HELD_ACCOUNTS,
     FAX,
     DMARC_SEEN,
+    FAX_REQUESTS,
+    FAX_RECEIVED,
 ];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
@@ -251,6 +253,29 @@ CREATE TABLE fax (
 CREATE UNIQUE INDEX fax_message ON fax (message, recipient);
 CREATE INDEX fax_due ON fax (due) WHERE due IS NOT NULL;
 CREATE INDEX fax_state ON fax (state);
+";
+
+/// Requests to trust domains; `ends` is null once one was decided or has ended.
+const FAX_REQUESTS: &str = "
+CREATE TABLE fax_request (
+    id BLOB PRIMARY KEY,
+    account TEXT NOT NULL,
+    ends INTEGER,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX fax_request_open ON fax_request (account) WHERE ends IS NOT NULL;
+";
+
+/// Files of received faxes that were taken.
+const FAX_RECEIVED: &str = "
+CREATE TABLE fax_received (
+    server TEXT NOT NULL,
+    name TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (server, name, mark)
+) WITHOUT ROWID;
+CREATE INDEX fax_received_at ON fax_received (server, at);
 ";
 
 /// Mail of domains that want reports, counted until it is reported.

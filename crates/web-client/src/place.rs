@@ -76,6 +76,17 @@ impl Place {
         }
     }
 
+    /// Whether it is this machine, by its name or address.
+    pub fn is_loopback(&self) -> bool {
+        match &self.server {
+            Server::Host { host, .. } => match host.literal() {
+                Some(ip) => ip.to_canonical().is_loopback(),
+                None => host.as_str() == "localhost",
+            },
+            Server::Unix(_) => true,
+        }
+    }
+
     /// The value of the `Host` field.
     pub(crate) fn authority(&self) -> String {
         match &self.server {

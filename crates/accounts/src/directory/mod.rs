@@ -92,11 +92,15 @@ impl Directory {
         self.table_mut().configure(domains);
     }
 
-    /// Asks these directories for people that are not here, in place of those before.
+    /// Asks these directories for people that are not here, in place of those before. Whom one
+    /// of the same name vouched for stays known until it is asked again.
     pub fn set_sources(&self, sources: Vec<Arc<dyn Source>>) {
+        let gone = self.remembered().change_sources(&sources);
         *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources;
-        *self.remembered() = Remembered::default();
-        self.table_mut().clear_guests();
+        let mut table = self.table_mut();
+        for address in &gone {
+            table.remove_guest(address);
+        }
     }
 
     /// Sees to it that [`resolve`](Self::resolve) knows what other directories say of
@@ -402,6 +406,26 @@ impl Directory {
         .await
     }
 
+    /// Replaces the keys of an app password that was just seen, if it is still there.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoAccount`], [`AccountError::IsAlias`] or [`AccountError::Store`].
+    pub(crate) async fn renew_app_password(
+        &self,
+        address: &Address,
+        id: &str,
+        keys: Keys,
+    ) -> Result<(), AccountError> {
+        self.change(address, |account| {
+            let apps = &mut account.credentials.app_passwords;
+            if let Some(app) = apps.iter_mut().find(|app| app.id == id) {
+                app.keys = keys;
+            }
+        })
+        .await
+    }
+
     /// Revokes the app password of this id.
     ///
     /// # Errors
@@ -564,6 +588,11 @@ impl Directory {
     /// tag, from an alias of it, or from a group it is in.
     pub fn may_send_as(&self, account: &Address, sender: &Address) -> bool {
         self.table().may_send_as(account, sender)
+    }
+
+    /// Whether `account` is in the group of this address, itself or through other groups.
+    pub fn is_member(&self, group: &Address, account: &Address) -> bool {
+        self.expand(group).is_some_and(|expansion| expansion.members.contains(account))
     }
 
     /// Removes an account, an alias or a group. Mail that was delivered stays where it is; aliases that

@@ -4,7 +4,7 @@ use mail::{Address, Domain, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::AccountError;
-use crate::password::{AppPassword, Keys, PasswordHash};
+use crate::password::{AppPassword, Keys, PasswordHash, ScramHash, ScramRing, Which};
 
 /// Somebody with a mailbox, who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,22 @@ pub struct Credentials {
     /// password alone opens none of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub second_factor: bool,
+}
+
+impl Credentials {
+    /// The keys of every password by which a client may prove itself with `hash`, as far as they
+    /// share a salt. Behind a second factor the app passwords count, before it the account's.
+    pub(crate) fn scram(&self, hash: ScramHash) -> Option<ScramRing> {
+        let own = self.keys.scram(hash).map(|keys| (Which::Account, keys.clone()));
+        let apps = self.app_passwords.iter().filter_map(|app| {
+            app.keys.scram(hash).map(|keys| (Which::App(app.id.clone()), keys.clone()))
+        });
+        if self.second_factor {
+            ScramRing::of(apps.chain(own))
+        } else {
+            ScramRing::of(own.into_iter().chain(apps))
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -72,7 +72,16 @@ pub struct Unavailable {
 /// What sources have said lately.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
-    by_address: HashMap<String, (Timestamp, Option<Voucher>)>,
+    by_address: HashMap<String, Said>,
+}
+
+/// What was said of one address.
+#[derive(Debug)]
+struct Said {
+    address: Address,
+    /// Nothing: a source has been replaced since, and the new one is to be asked.
+    at: Option<Timestamp>,
+    voucher: Option<Voucher>,
 }
 
 impl Remembered {
@@ -83,13 +92,13 @@ impl Remembered {
         source: &dyn Source,
         now: Timestamp,
     ) -> Option<bool> {
-        let (at, said) = self.by_address.get(&address.to_key())?;
-        (now.since(*at) < source.keeps()).then_some(said.is_some())
+        let said = self.by_address.get(&address.to_key())?;
+        (now.since(said.at?) < source.keeps()).then_some(said.voucher.is_some())
     }
 
     /// Who vouches for `address`, however long ago that was.
     pub(super) fn voucher(&self, address: &Address) -> Option<Voucher> {
-        self.by_address.get(&address.to_key())?.1.clone()
+        self.by_address.get(&address.to_key())?.voucher.clone()
     }
 
     /// Remembers what was said. When there is no room everything is forgotten: it is asked
@@ -105,7 +114,34 @@ impl Remembered {
         if full {
             self.by_address.clear();
         }
-        self.by_address.insert(address.to_key(), (now, said));
+        let said = Said { address: address.clone(), at: Some(now), voucher: said };
+        self.by_address.insert(address.to_key(), said);
         full
+    }
+
+    /// Lets the source of the same name vouch from now on; nothing that was said is fresh any
+    /// more. Gives the addresses that have no such source, which are forgotten.
+    pub(super) fn change_sources(&mut self, sources: &[Arc<dyn Source>]) -> Vec<Address> {
+        let mut gone = Vec::new();
+        self.by_address.retain(|_, said| {
+            let heir = said.voucher.as_ref().and_then(|voucher| {
+                let is_heir = |source: &&Arc<dyn Source>| {
+                    source.name() == voucher.source.name() && source.serves(said.address.domain())
+                };
+                sources.iter().find(is_heir)
+            });
+            match (heir, &mut said.voucher) {
+                (Some(heir), Some(voucher)) => {
+                    voucher.source = Arc::clone(heir);
+                    said.at = None;
+                    true
+                }
+                (None, _) | (_, None) => {
+                    gone.push(said.address.clone());
+                    false
+                }
+            }
+        });
+        gone
     }
 }

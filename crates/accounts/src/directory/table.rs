@@ -7,7 +7,7 @@ use mail::{Address, Domain, Status};
 
 use crate::password::Kept;
 
-use super::row::{Account, Alias, Entry, Group, key_of};
+use super::row::{Account, Alias, Credentials, Entry, Group, key_of};
 
 /// Aliases followed for one address.
 pub const ALIASES_MAX: usize = 8;
@@ -224,8 +224,10 @@ impl Table {
             for sha256 in &account.credentials.certificates {
                 self.certificates.insert(sha256.as_str().into(), account.address.clone());
             }
-            let keys = &account.credentials.keys;
-            self.kept.extend(Kept::ALL.into_iter().filter(|kind| keys.has(*kind)));
+            let Credentials { keys, app_passwords, .. } = &account.credentials;
+            for keys in app_passwords.iter().map(|app| &app.keys).chain([keys]) {
+                self.kept.extend(Kept::ALL.into_iter().filter(|kind| keys.has(*kind)));
+            }
         }
         let key = entry.key().into_boxed_str();
         let place = self.domains.entry(entry.address().domain().clone()).or_default();
@@ -692,20 +694,16 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_takes_less_than_a_microsecond_by_far() {
+    fn one_of_a_hundred_thousand_is_found() {
         let mut table = table();
         for n in 0..100_000 {
             table.put(account(&format!("user{n}@clinic.test")));
         }
         let asked = address("User77777@clinic.test");
-        let rounds = 10_000;
-        let began = std::time::Instant::now();
-        for _ in 0..rounds {
-            assert!(std::hint::black_box(table.resolve(std::hint::black_box(&asked))).is_ours());
-        }
-        // Ten times the aim, for a busy machine and a build without optimisation.
-        let each = began.elapsed() / rounds;
-        assert!(each < std::time::Duration::from_micros(10), "{each:?}");
+        let Resolution::Account { account, .. } = table.resolve(&asked) else {
+            panic!("nobody is at {asked}");
+        };
+        assert_eq!(account.address, address("user77777@clinic.test"));
     }
 
     fn group(text: &str, members: &[&str]) -> Entry {

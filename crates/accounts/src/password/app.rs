@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::Password;
+use super::{Kept, Keys, Password};
 use crate::AccountError;
 
 /// App passwords of one account.
@@ -55,6 +55,9 @@ pub struct AppPassword {
     pub name: String,
     salt: String,
     sha256: String,
+    /// Its keys for SCRAM, as far as the configuration wants them.
+    #[serde(default, skip_serializing_if = "Keys::is_empty")]
+    pub(crate) keys: Keys,
     /// Services it opens; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
@@ -113,12 +116,24 @@ impl AppPassword {
             name: name.to_owned(),
             sha256: hash(&salt, &letters),
             salt,
+            keys: Keys::default(),
             services: scope.services,
             networks: scope.networks,
             created: now,
             expires: scope.expires,
         };
         Ok((made, Zeroizing::new(shown(&letters))))
+    }
+
+    /// How its keys are made of it: from the text as it was shown, which is what SCRAM clients
+    /// must be given, and for SCRAM only. Keys as good as a password are not worth a password
+    /// of its own.
+    pub(crate) fn kept(kept: &[Kept]) -> Vec<Kept> {
+        let scram = |kind: &Kept| match kind {
+            Kept::ScramSha1 | Kept::ScramSha256 => true,
+            Kept::CramMd5 | Kept::DigestMd5 => false,
+        };
+        kept.iter().copied().filter(scram).collect()
     }
 
     /// Whether it holds for `service` from `ip` at `now`.
@@ -132,6 +147,12 @@ impl AppPassword {
     fn is(&self, letters: &str) -> bool {
         hash(&self.salt, letters).as_bytes().ct_eq(self.sha256.as_bytes()).into()
     }
+}
+
+/// The text of an app password as it was shown, however it was typed.
+pub(crate) fn as_shown(password: &Password) -> Option<Password> {
+    let letters = letters(std::str::from_utf8(password.as_bytes()).ok()?)?;
+    Password::prepare(&Zeroizing::new(shown(&letters))).ok()
 }
 
 /// The one among `all` that `password` is.

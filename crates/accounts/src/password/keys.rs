@@ -5,12 +5,12 @@
 
 use std::fmt;
 
-use aws_lc_rs::{digest, hmac, pbkdf2, rand};
+use aws_lc_rs::{digest, hmac, pbkdf2};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::Password;
+use super::{APP_PASSWORDS_MAX, Password};
 use crate::sasl::md5;
 
 /// Iterations of PBKDF2 for new keys; RFC 7677 section 4 asks for 4,096 at least.
@@ -20,6 +20,8 @@ pub const SCRAM_ITERATIONS_MAX: u32 = 1_000_000;
 /// Octets of a salt.
 pub const SCRAM_SALT_OCTETS: usize = 16;
 const KEY_OCTETS_MAX: usize = 32;
+/// Passwords of one account: its own, and its app passwords.
+const RING_MAX: usize = APP_PASSWORDS_MAX + 1;
 
 /// A verifier that is kept beside the Argon2id hash where the configuration wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,12 +112,10 @@ pub struct ScramKeys {
 }
 
 impl ScramKeys {
-    /// The keys of `password` with a fresh salt. Takes milliseconds: not for an async thread.
-    /// `None` when the system has no randomness.
-    pub(crate) fn new(hash: ScramHash, password: &Password) -> Option<Self> {
-        let mut salt = vec![0; SCRAM_SALT_OCTETS];
-        rand::fill(&mut salt).ok()?;
-        Self::with(hash, password, salt, SCRAM_ITERATIONS)
+    /// The keys of `password` with the salt of its owner. Takes milliseconds: not for an async
+    /// thread.
+    pub(crate) fn new(hash: ScramHash, password: &Password, owner: &Owner<'_>) -> Option<Self> {
+        Self::with(hash, password, owner.salt(hash), SCRAM_ITERATIONS)
     }
 
     fn with(hash: ScramHash, password: &Password, salt: Vec<u8>, iterations: u32) -> Option<Self> {
@@ -133,23 +133,14 @@ impl ScramKeys {
         Some(Self { salt, iterations, stored, server })
     }
 
-    /// Keys that fit no password, with a salt that is always the same for `user`: who asks
-    /// twice cannot tell that there is no such account.
-    pub(crate) fn of_nobody(hash: ScramHash, secret: &[u8], user: &str) -> Self {
-        let told = |what: &str| {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-            let text = format!("{what}\0{}\0{}", hash.kept().word(), user.to_lowercase());
-            hmac::sign(&key, text.as_bytes()).as_ref().to_vec()
-        };
-        let cut = |mut octets: Vec<u8>, length: usize| {
-            octets.truncate(length);
-            octets
-        };
+    /// Keys that fit no password, with the salt that `owner` would have: who asks cannot tell
+    /// that there is no such account.
+    pub(crate) fn of_nobody(hash: ScramHash, owner: &Owner<'_>) -> Self {
         Self {
-            salt: cut(told("salt"), SCRAM_SALT_OCTETS),
+            salt: owner.salt(hash),
             iterations: SCRAM_ITERATIONS,
-            stored: cut(told("stored"), hash.octets()),
-            server: cut(told("server"), hash.octets()),
+            stored: owner.told("stored", hash, hash.octets()),
+            server: owner.told("server", hash, hash.octets()),
         }
     }
 
@@ -175,6 +166,83 @@ impl ScramKeys {
     /// What proves to the client that the server knows its keys.
     pub(crate) fn signature(&self, hash: ScramHash, message: &[u8]) -> Vec<u8> {
         hash.hmac(&self.server, message)
+    }
+}
+
+/// Whose keys they are. All SCRAM keys of one owner have one salt for each hash, so that a
+/// client can be told it before anybody knows which password it will use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    /// The account's address, in any case of letters.
+    pub user: &'a str,
+    /// A secret of this server: without it nobody can tell salts in advance.
+    pub secret: &'a [u8],
+}
+
+impl Owner<'_> {
+    fn salt(&self, hash: ScramHash) -> Vec<u8> {
+        self.told("salt", hash, SCRAM_SALT_OCTETS)
+    }
+
+    fn told(&self, what: &str, hash: ScramHash, octets: usize) -> Vec<u8> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret);
+        let text = format!("{what}\0{}\0{}", hash.kept().word(), self.user.to_lowercase());
+        let mut told = hmac::sign(&key, text.as_bytes()).as_ref().to_vec();
+        told.truncate(octets);
+        told
+    }
+}
+
+/// Which of an account's passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Its own.
+    Account,
+    /// The app password of this id.
+    App(String),
+}
+
+/// The keys of all passwords that one client may prove, under one salt.
+#[derive(Debug)]
+pub struct ScramRing {
+    /// Never empty; all with the salt and iterations of the first.
+    keys: Vec<(Which, ScramKeys)>,
+}
+
+impl ScramRing {
+    /// The keys that fit no password, for an account that does not exist.
+    pub(crate) fn of_nobody(hash: ScramHash, owner: &Owner<'_>) -> Self {
+        Self { keys: vec![(Which::Account, ScramKeys::of_nobody(hash, owner))] }
+    }
+
+    /// These keys as far as they go with the first. `None` without any.
+    pub(crate) fn of(keys: impl IntoIterator<Item = (Which, ScramKeys)>) -> Option<Self> {
+        let mut keys: Vec<_> = keys.into_iter().take(RING_MAX).collect();
+        let first = keys.first()?.1.clone();
+        keys.retain(|(_, key)| key.salt == first.salt && key.iterations == first.iterations);
+        Some(Self { keys })
+    }
+
+    /// Salt and iterations for the client.
+    pub(crate) fn salt(&self) -> Option<(&[u8], u32)> {
+        self.keys.first().map(|(_, first)| (first.salt.as_slice(), first.iterations))
+    }
+
+    /// Which password `proof` proves over `message`, and what proves to the client that the
+    /// server knows its keys. It takes the same time for one key and for as many as can be.
+    pub(crate) fn admit(
+        &self,
+        hash: ScramHash,
+        message: &[u8],
+        proof: &[u8],
+    ) -> Option<(Which, Vec<u8>)> {
+        let mut found = None;
+        for (which, keys) in self.keys.iter().cycle().take(RING_MAX) {
+            if keys.admits(hash, message, proof) {
+                found = Some((which, keys));
+            }
+        }
+        found.map(|(which, keys)| (which.clone(), keys.signature(hash, message)))
     }
 }
 
@@ -260,19 +328,25 @@ pub struct Keys {
 
 impl Keys {
     /// Those of `kept` for `user` in `realm`. Not for an async thread.
-    pub(crate) fn new(kept: &[Kept], password: &Password, user: &str, realm: &str) -> Self {
+    pub(crate) fn new(kept: &[Kept], password: &Password, owner: &Owner<'_>, realm: &str) -> Self {
         let mut keys = Self::default();
         for kind in kept {
             match kind {
-                Kept::ScramSha1 => keys.scram_sha_1 = ScramKeys::new(ScramHash::Sha1, password),
+                Kept::ScramSha1 => {
+                    keys.scram_sha_1 = ScramKeys::new(ScramHash::Sha1, password, owner);
+                }
                 Kept::ScramSha256 => {
-                    keys.scram_sha_256 = ScramKeys::new(ScramHash::Sha256, password);
+                    keys.scram_sha_256 = ScramKeys::new(ScramHash::Sha256, password, owner);
                 }
                 Kept::CramMd5 => keys.cram_md5 = Some(CramKey::new(password)),
-                Kept::DigestMd5 => keys.digest_md5 = DigestKey::new(user, realm, password),
+                Kept::DigestMd5 => keys.digest_md5 = DigestKey::new(owner.user, realm, password),
             }
         }
         keys
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.are(&[])
     }
 
     /// Whether it has this one.
@@ -331,6 +405,41 @@ pub(crate) mod tests {
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
 
+    fn owner(user: &str) -> Owner<'_> {
+        Owner { user, secret: b"secret" }
+    }
+
+    #[test]
+    fn a_proof_opens_with_the_password_it_was_made_with() {
+        let hash = ScramHash::Sha256;
+        let keys = |text: &str| ScramKeys::new(hash, &password(text), &owner("ann")).unwrap();
+        let proof = |text: &str| -> Vec<u8> {
+            let mut salted = [0; 32];
+            let rounds = std::num::NonZeroU32::new(SCRAM_ITERATIONS).unwrap();
+            let salt = owner("ann").salt(hash);
+            let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
+            pbkdf2::derive(algorithm, rounds, &salt, text.as_bytes(), &mut salted);
+            let client = hash.hmac(&salted, b"Client Key");
+            let signature = hash.hmac(&hash.digest(&client), b"message");
+            client.iter().zip(&signature).map(|(a, b)| a ^ b).collect()
+        };
+        let mut elsewhere = keys("elsewhere");
+        elsewhere.salt = vec![1; SCRAM_SALT_OCTETS];
+        let ring = ScramRing::of([
+            (Which::Account, keys("own")),
+            (Which::App("a1".to_owned()), keys("first")),
+            (Which::App("a2".to_owned()), keys("second")),
+            (Which::App("a3".to_owned()), elsewhere),
+        ])
+        .unwrap();
+        let which = |text: &str| ring.admit(hash, b"message", &proof(text)).map(|found| found.0);
+        assert_eq!(which("own"), Some(Which::Account));
+        assert_eq!(which("second"), Some(Which::App("a2".to_owned())));
+        assert_eq!(which("third"), None);
+        assert_eq!(which("elsewhere"), None, "another salt than the client was told");
+        assert!(ScramRing::of([]).is_none());
+    }
+
     fn password(text: &str) -> Password {
         Password::prepare(text).unwrap()
     }
@@ -364,21 +473,25 @@ pub(crate) mod tests {
 
     #[test]
     fn keys_of_nobody_are_stable_and_their_own() {
-        let keys = |user: &str| ScramKeys::of_nobody(ScramHash::Sha256, b"secret", user);
+        let keys = |user: &str| ScramKeys::of_nobody(ScramHash::Sha256, &owner(user));
         assert_eq!(keys("Ann@clinic.example"), keys("ann@clinic.example"));
         assert_ne!(keys("ann@clinic.example").salt, keys("bob@clinic.example").salt);
+        let other = Owner { user: "ann@clinic.example", secret: b"other" };
         assert_ne!(
-            ScramKeys::of_nobody(ScramHash::Sha256, b"other", "ann@clinic.example").salt,
+            ScramKeys::of_nobody(ScramHash::Sha256, &other).salt,
             keys("ann@clinic.example").salt
         );
         assert!(keys("ann").is_sound(ScramHash::Sha256));
-        assert!(ScramKeys::of_nobody(ScramHash::Sha1, b"s", "ann").is_sound(ScramHash::Sha1));
+        assert!(ScramKeys::of_nobody(ScramHash::Sha1, &owner("ann")).is_sound(ScramHash::Sha1));
+        let real = ScramKeys::new(ScramHash::Sha256, &password("open"), &owner("ann")).unwrap();
+        assert_eq!(real.salt, keys("ann").salt, "nobody looks like somebody");
     }
 
     #[test]
     fn only_what_is_wanted_is_made_and_it_reads_back() {
         let kept = [Kept::ScramSha256, Kept::DigestMd5];
-        let keys = Keys::new(&kept, &password("open sesame"), "ann@clinic.example", "mail.example");
+        let owner = owner("ann@clinic.example");
+        let keys = Keys::new(&kept, &password("open sesame"), &owner, "mail.example");
         assert!(keys.are(&kept) && !keys.are(&[Kept::ScramSha256]));
         assert!(keys.cram_md5.is_none() && keys.scram_sha_1.is_none());
         let json = serde_json::to_string(&keys).unwrap();

@@ -12,22 +12,24 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use mail::Address;
 use zeroize::Zeroizing;
 
-pub(crate) use app::find as find_app_password;
 pub use app::{
     APP_PASSWORD_NAME_MAX_CHARS, APP_PASSWORD_NETWORKS_MAX, APP_PASSWORDS_MAX, AppPassword, Scope,
     Service,
 };
+pub(crate) use app::{as_shown as app_password_as_shown, find as find_app_password};
 pub use hash::{Cost, MEMORY_MAX_KIB, PASSES_MAX, PasswordHash};
 #[cfg(test)]
 pub(crate) use keys::tests as tests_keys;
 pub use keys::{
     CramKey, DigestKey, Kept, Keys, SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, SCRAM_SALT_OCTETS,
-    ScramHash, ScramKeys,
+    ScramHash, ScramKeys, ScramRing,
 };
+pub(crate) use keys::{Owner, Which};
 pub use policy::{HISTORY_MAX, Policy};
-pub use verifier::{Verifier, WAITING_MAX};
+pub use verifier::Verifier;
 
 use crate::AccountError;
+pub use crate::workers::WAITING_MAX;
 
 /// The fewest characters of a new password unless a policy says otherwise.
 pub const PASSWORD_MIN_CHARS: usize = 12;

@@ -1,27 +1,19 @@
 //! Checking passwords off the async threads, a few at a time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{Cost, Kept, Keys, Password, PasswordHash, Policy};
+use super::{Cost, Kept, Keys, Owner, Password, PasswordHash, Policy};
 use crate::AccountError;
-
-/// Checks that may wait for their turn; more are [`AccountError::Busy`].
-pub const WAITING_MAX: usize = 256;
+use crate::workers::Workers;
 
 /// Checks and makes password hashes on threads of their own.
 ///
 /// However many clients sign in, at most `at_a_time` computations hold memory
-/// ([`Cost::memory_kib`] each), and at most [`WAITING_MAX`] wait. An account that does not
-/// exist costs the same time as one that does.
+/// ([`Cost::memory_kib`] each), and at most [`WAITING_MAX`](super::WAITING_MAX) wait. An
+/// account that does not exist costs the same time as one that does.
 #[derive(Debug)]
 pub struct Verifier {
     cost: Cost,
     nobody: PasswordHash,
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    workers: Workers,
 }
 
 impl Verifier {
@@ -31,12 +23,7 @@ impl Verifier {
     ///
     /// [`AccountError::Hashing`] when `cost` is out of bounds.
     pub fn new(cost: Cost, at_a_time: usize) -> Result<Self, AccountError> {
-        Ok(Self {
-            cost,
-            nobody: PasswordHash::of_nobody(cost)?,
-            places: Arc::new(Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS))),
-            waiting: AtomicUsize::new(0),
-        })
+        Ok(Self { cost, nobody: PasswordHash::of_nobody(cost)?, workers: Workers::new(at_a_time) })
     }
 
     /// Whether `hash` is that of `password`. Without a hash, the answer is no after as much
@@ -52,7 +39,7 @@ impl Verifier {
     ) -> Result<bool, AccountError> {
         let exists = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
-        self.compute(move || hash.matches(&password) && exists).await
+        self.workers.compute(move || hash.matches(&password) && exists).await
     }
 
     /// A fresh hash of `password`.
@@ -62,7 +49,7 @@ impl Verifier {
     /// [`AccountError::Busy`] when too many wait.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, AccountError> {
         let cost = self.cost;
-        self.compute(move || PasswordHash::new(&password, cost)).await?
+        self.workers.compute(move || PasswordHash::new(&password, cost)).await?
     }
 
     /// Fresh verifiers of `password`, as far as they are wanted.
@@ -70,17 +57,22 @@ impl Verifier {
     /// # Errors
     ///
     /// [`AccountError::Busy`] when too many wait.
-    pub async fn keys(
+    pub(crate) async fn keys(
         &self,
         kept: Vec<Kept>,
         password: Password,
         user: String,
+        secret: Vec<u8>,
         realm: String,
     ) -> Result<Keys, AccountError> {
         if kept.is_empty() {
             return Ok(Keys::default());
         }
-        self.compute(move || Keys::new(&kept, &password, &user, &realm)).await
+        let work = move || {
+            let owner = Owner { user: &user, secret: &secret };
+            Keys::new(&kept, &password, &owner, &realm)
+        };
+        self.workers.compute(work).await
     }
 
     /// Whether one of `hashes` is that of `password`.
@@ -96,7 +88,7 @@ impl Verifier {
         if hashes.is_empty() {
             return Ok(false);
         }
-        self.compute(move || hashes.iter().any(|hash| hash.matches(&password))).await
+        self.workers.compute(move || hashes.iter().any(|hash| hash.matches(&password))).await
     }
 
     /// Whether `policy` knows `password` from breaches.
@@ -110,7 +102,7 @@ impl Verifier {
         policy: Policy,
         password: Password,
     ) -> Result<bool, AccountError> {
-        let judged = self.compute(move || policy.is_breached(&password)).await?;
+        let judged = self.workers.compute(move || policy.is_breached(&password)).await?;
         judged.map_err(AccountError::BreachedList)
     }
 
@@ -118,49 +110,14 @@ impl Verifier {
     pub fn cost(&self) -> Cost {
         self.cost
     }
-
-    async fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, AccountError> {
-        let place = self.place().await?;
-        // The place goes with the work, so that a client that leaves does not free it early.
-        let worked = tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(place);
-            result
-        });
-        worked.await.map_err(|error| AccountError::Hashing(error.to_string()))
-    }
-
-    async fn place(&self) -> Result<OwnedSemaphorePermit, AccountError> {
-        let waiting = Waiting::among(&self.waiting).ok_or(AccountError::Busy)?;
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        drop(waiting);
-        place.map_err(|_| AccountError::Busy)
-    }
-}
-
-/// One of those that wait, for as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn among(waiting: &'a AtomicUsize) -> Option<Self> {
-        let place = Self(waiting);
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        (before < WAITING_MAX).then_some(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workers::WAITING_MAX;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
     use std::time::Instant;
 
     const CHEAP: Cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
@@ -196,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_turned_away_and_others_wait() {
         let verifier = Arc::new(Verifier::new(CHEAP, 1).unwrap());
-        let held = Arc::clone(&verifier.places).acquire_owned().await.unwrap();
+        let held = Arc::clone(&verifier.workers.places).acquire_owned().await.unwrap();
         let mut flood = Vec::new();
         for _ in 0..WAITING_MAX {
             let verifier = Arc::clone(&verifier);
@@ -204,7 +161,7 @@ mod tests {
                 verifier.verify(None, password("wrong horse")).await
             }));
         }
-        while verifier.waiting.load(Ordering::Relaxed) < WAITING_MAX {
+        while verifier.workers.waiting.load(Ordering::Relaxed) < WAITING_MAX {
             tokio::task::yield_now().await;
         }
         let refused = verifier.verify(None, password("wrong horse")).await;
@@ -213,6 +170,6 @@ mod tests {
         for waiting in flood {
             assert!(!waiting.await.unwrap().unwrap());
         }
-        assert_eq!(verifier.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(verifier.workers.waiting.load(Ordering::Relaxed), 0);
     }
 }

@@ -72,7 +72,8 @@ impl Exchange for Bearer {
                 Finding::Authenticated(_)
                 | Finding::Scram(_)
                 | Finding::Cram(_)
-                | Finding::Digest(_),
+                | Finding::Digest(_)
+                | Finding::Ticket { .. },
             ) => Step::Failed(Failure::Malformed),
         }
     }

@@ -1,7 +1,7 @@
 //! CRAM-MD5 (RFC 2195): a challenge, and its HMAC under the password.
 
 use super::{Channel, Exchange, Failure, Finding, Proved, Question, Step, conclude, nonce, text};
-use crate::password::Kept;
+use crate::password::{Kept, Which};
 
 /// A CRAM-MD5 exchange.
 #[derive(Debug)]
@@ -67,6 +67,7 @@ impl Exchange for CramMd5 {
                     act_as: None,
                     refused,
                     by: Kept::CramMd5,
+                    which: Which::Account,
                 }))
             }
             (State::Judged, finding) => conclude(finding),
@@ -76,7 +77,8 @@ impl Exchange for CramMd5 {
                 Finding::Authenticated(_)
                 | Finding::Scram(_)
                 | Finding::Cram(_)
-                | Finding::Digest(_),
+                | Finding::Digest(_)
+                | Finding::Ticket { .. },
             ) => Step::Failed(Failure::Malformed),
         }
     }

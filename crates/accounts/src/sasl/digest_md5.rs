@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use subtle::ConstantTimeEq as _;
 
 use super::{Channel, Exchange, Failure, Finding, Proved, Question, Step, md5, nonce, text, went};
-use crate::password::{DigestKey, Kept};
+use crate::password::{DigestKey, Kept, Which};
 use crate::sign_in::Authenticated;
 
 /// A DIGEST-MD5 exchange.
@@ -136,7 +136,8 @@ impl Exchange for DigestMd5 {
                 let act_as = act_as.filter(|name| *name != user);
                 let proof = digests.map(|(_, proof)| proof).unwrap_or_default();
                 let by = Kept::DigestMd5;
-                let question = Question::Proved(Proved { user, act_as, refused, by });
+                let which = Which::Account;
+                let question = Question::Proved(Proved { user, act_as, refused, by, which });
                 Ok((State::Judged { proof }, Step::Ask(question)))
             }
             (State::Judged { proof }, Finding::Authenticated(authenticated)) => {
@@ -154,7 +155,8 @@ impl Exchange for DigestMd5 {
                 Finding::Authenticated(_)
                 | Finding::Scram(_)
                 | Finding::Cram(_)
-                | Finding::Digest(_),
+                | Finding::Digest(_)
+                | Finding::Ticket { .. },
             ) => Err(Failure::Malformed),
         };
         went(&mut self.state, next)

@@ -15,6 +15,7 @@ mod bearer;
 mod cram_md5;
 mod digest_md5;
 mod external;
+pub(crate) mod gssapi;
 mod login;
 pub(crate) mod md5;
 mod plain;
@@ -29,19 +30,21 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use crate::password::{CramKey, DigestKey, Kept, Password, ScramHash, ScramKeys};
+use crate::password::{CramKey, DigestKey, Kept, Password, ScramHash, ScramRing, Which};
 use crate::sign_in::Authenticated;
 use crate::token::Token;
 
+pub use gssapi::Negotiation;
 pub use text::USER_MAX_OCTETS;
 
 /// Mechanisms that [`begin`] knows, by their registered names, the best first.
-pub const MECHANISMS: [&str; 11] = [
+pub const MECHANISMS: [&str; 12] = [
     "SCRAM-SHA-256-PLUS",
     "SCRAM-SHA-1-PLUS",
     "SCRAM-SHA-256",
     "SCRAM-SHA-1",
     "EXTERNAL",
+    "GSSAPI",
     "OAUTHBEARER",
     "XOAUTH2",
     "PLAIN",
@@ -117,8 +120,8 @@ pub struct ClientCertificate {
 pub enum Question {
     /// Whether this is somebody's password.
     Password(Credentials),
-    /// The keys of a user for SCRAM. Answer: [`Finding::Scram`], keys of nobody if there is
-    /// no such user.
+    /// The keys of a user's passwords for SCRAM. Answer: [`Finding::Scram`], keys of nobody if
+    /// there is no such user.
     Scram {
         /// The user name.
         user: String,
@@ -144,6 +147,14 @@ pub enum Question {
         /// The token.
         token: Token,
     },
+    /// What to say to a client with a Kerberos ticket. Answer: [`Finding::Ticket`] while there
+    /// is more to say.
+    Ticket {
+        /// How far it is; nothing for the first response.
+        negotiation: Option<Box<Negotiation>>,
+        /// The client's response.
+        response: Vec<u8>,
+    },
     /// Whose certificate this is.
     Certificate {
         /// The certificate.
@@ -160,7 +171,10 @@ pub struct Proved {
     pub(crate) act_as: Option<String>,
     /// Why it was wrong, if it was.
     pub(crate) refused: Option<Failure>,
+    /// The verifier that it was checked with.
     pub(crate) by: Kept,
+    /// The password that it proves.
+    pub(crate) which: Which,
 }
 
 /// A user name and a password, as a client gave them.
@@ -182,11 +196,18 @@ pub enum Finding {
     /// It did not, for this reason.
     Refused(Failure),
     /// The keys asked for.
-    Scram(ScramKeys),
+    Scram(ScramRing),
     /// The key asked for; without one no answer is right.
     Cram(Option<CramKey>),
     /// The key asked for; without one no answer is right.
     Digest(Option<DigestKey>),
+    /// What a client with a Kerberos ticket is told.
+    Ticket {
+        /// How far it is.
+        negotiation: Box<Negotiation>,
+        /// What to tell.
+        challenge: Vec<u8>,
+    },
 }
 
 /// Why an exchange failed. [`reply`](Self::reply) is for the client and tells no more than
@@ -344,6 +365,7 @@ pub fn begin(mechanism: &str, channel: &Channel) -> Result<Box<dyn Exchange>, Fa
         "SCRAM-SHA-256-PLUS" => plus(ScramHash::Sha256),
         "OAUTHBEARER" => Ok(Box::new(bearer::Bearer::new(bearer::Form::OAuthBearer))),
         "XOAUTH2" => Ok(Box::new(bearer::Bearer::new(bearer::Form::XOAuth2))),
+        "GSSAPI" => Ok(Box::new(gssapi::GssApi::new())),
         "EXTERNAL" => Ok(Box::new(external::External::new(channel))),
         _ => Err(Failure::Mechanism),
     }
@@ -362,7 +384,7 @@ fn conclude(finding: Finding) -> Step {
     match finding {
         Finding::Authenticated(account) => Step::Done(account),
         Finding::Refused(failure) => Step::Failed(failure),
-        Finding::Scram(_) | Finding::Cram(_) | Finding::Digest(_) => {
+        Finding::Scram(_) | Finding::Cram(_) | Finding::Digest(_) | Finding::Ticket { .. } => {
             Step::Failed(Failure::Malformed)
         }
     }
@@ -371,6 +393,7 @@ fn conclude(finding: Finding) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::password::Owner;
     use proptest::prelude::*;
 
     #[test]
@@ -429,13 +452,14 @@ mod tests {
     fn found(question: &Question) -> Finding {
         match question {
             Question::Scram { hash, user } => {
-                Finding::Scram(ScramKeys::of_nobody(*hash, b"secret", user))
+                Finding::Scram(ScramRing::of_nobody(*hash, &Owner { user, secret: b"secret" }))
             }
             Question::Cram { .. } => Finding::Cram(None),
             Question::Digest { .. } => Finding::Digest(None),
             Question::Password(_)
             | Question::Proved(_)
             | Question::Token { .. }
+            | Question::Ticket { .. }
             | Question::Certificate { .. } => Finding::Refused(Failure::WrongPassword),
         }
     }

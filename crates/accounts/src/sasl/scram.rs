@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::{Channel, Exchange, Failure, Finding, Proved, Question, Step, nonce, text, went};
-use crate::password::{ScramHash, ScramKeys};
+use crate::password::{ScramHash, ScramRing, Which};
 use crate::sign_in::Authenticated;
 
 /// A SCRAM exchange.
@@ -36,7 +36,7 @@ enum Binding {
 enum State {
     Begun,
     Asked(Hello),
-    Challenged { hello: Hello, keys: ScramKeys, server_first: String, nonce: String },
+    Challenged { hello: Hello, keys: ScramRing, server_first: String, nonce: String },
     Judged { signature: Vec<u8> },
     Told(Authenticated),
     Over,
@@ -72,11 +72,12 @@ impl Scram {
         Ok((State::Asked(hello), Step::Ask(question)))
     }
 
-    fn challenge(&mut self, hello: Hello, keys: ScramKeys) -> Result<(State, Step), Failure> {
+    fn challenge(&mut self, hello: Hello, keys: ScramRing) -> Result<(State, Step), Failure> {
         let own = self.nonce.take().ok_or(Failure::Unavailable)?;
         let nonce = format!("{}{own}", hello.nonce);
-        let salt = BASE64_STANDARD.encode(&keys.salt);
-        let server_first = format!("r={nonce},s={salt},i={}", keys.iterations);
+        let (salt, iterations) = keys.salt().ok_or(Failure::Unavailable)?;
+        let salt = BASE64_STANDARD.encode(salt);
+        let server_first = format!("r={nonce},s={salt},i={iterations}");
         let step = Step::Challenge(server_first.clone().into_bytes());
         Ok((State::Challenged { hello, keys, server_first, nonce }, step))
     }
@@ -85,7 +86,7 @@ impl Scram {
         &self,
         response: &[u8],
         hello: Hello,
-        keys: &ScramKeys,
+        keys: &ScramRing,
         server_first: &str,
         nonce: &str,
     ) -> Result<(State, Step), Failure> {
@@ -109,15 +110,16 @@ impl Scram {
         }
         let signed = format!("{},{server_first},{unproven}", hello.bare);
         // Both are looked at in any case, so that they take the same time.
-        let proves = keys.admits(self.hash, signed.as_bytes(), &proof);
-        let refused = match (bound == expected, proves) {
+        let admitted = keys.admit(self.hash, signed.as_bytes(), &proof);
+        let refused = match (bound == expected, admitted.is_some()) {
             (true, true) => None,
             (false, true) => Some(Failure::ChannelBinding),
             (true | false, false) => Some(Failure::WrongPassword),
         };
-        let signature = keys.signature(self.hash, signed.as_bytes());
-        let proved =
-            Proved { user: hello.user, act_as: hello.act_as, refused, by: self.hash.kept() };
+        // Who proves nothing gets no further.
+        let (which, signature) = admitted.unwrap_or((Which::Account, Vec::new()));
+        let Hello { user, act_as, .. } = hello;
+        let proved = Proved { user, act_as, refused, by: self.hash.kept(), which };
         Ok((State::Judged { signature }, Step::Ask(Question::Proved(proved))))
     }
 }
@@ -161,7 +163,8 @@ impl Exchange for Scram {
                 Finding::Authenticated(_)
                 | Finding::Scram(_)
                 | Finding::Cram(_)
-                | Finding::Digest(_),
+                | Finding::Digest(_)
+                | Finding::Ticket { .. },
             ) => Err(Failure::Malformed),
         };
         went(&mut self.state, next)
@@ -251,6 +254,10 @@ mod tests {
         scram
     }
 
+    fn ring(hash: ScramHash) -> ScramRing {
+        ScramRing::of([(Which::Account, pencil(hash))]).unwrap()
+    }
+
     fn challenge(step: Step) -> String {
         match step {
             Step::Challenge(octets) => String::from_utf8(octets).unwrap(),
@@ -279,7 +286,7 @@ mod tests {
             panic!("not asked for keys");
         };
         assert_eq!(user, "user");
-        let told = challenge(scram.answer(Finding::Scram(pencil(hash))));
+        let told = challenge(scram.answer(Finding::Scram(ring(hash))));
         assert_eq!(told, server_first);
         scram.step(Some(last.as_bytes()))
     }

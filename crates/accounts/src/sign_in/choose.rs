@@ -1,11 +1,12 @@
 //! New passwords: judged, hashed, and given to accounts.
 
 use mail::{Address, Timestamp};
+use zeroize::Zeroizing;
 
 use super::SignIn;
 use crate::AccountError;
 use crate::directory::Kind;
-use crate::password::{Keys, Password, PasswordHash};
+use crate::password::{AppPassword, Keys, Password, PasswordHash, Scope, app_password_as_shown};
 use crate::settings::SignInSettings;
 
 /// What a new password becomes.
@@ -86,6 +87,40 @@ impl SignIn {
         settings: &SignInSettings,
     ) -> Result<Keys, AccountError> {
         let (kept, realm) = (settings.kept.clone(), settings.realm.clone());
-        self.verifier.keys(kept, password, address.to_string(), realm).await
+        let secret = self.directory.secret().to_vec();
+        self.verifier.keys(kept, password, address.to_string(), secret, realm).await
+    }
+
+    /// Gives an account an app password, and tells its text, which is shown once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AppPassword::new`] and
+    /// [`Directory::add_app_password`](crate::Directory::add_app_password).
+    pub async fn add_app_password(
+        &self,
+        address: &Address,
+        name: &str,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Result<(AppPassword, Zeroizing<String>), AccountError> {
+        let (mut made, text) = AppPassword::new(name, scope, now)?;
+        let password = Password::prepare(&text)?;
+        made.keys = self.app_keys(address, &password, &self.settings()).await?;
+        self.directory.add_app_password(address, made.clone()).await?;
+        Ok((made, text))
+    }
+
+    /// The keys that the configuration wants of an app password, however it was typed.
+    pub(super) async fn app_keys(
+        &self,
+        address: &Address,
+        password: &Password,
+        settings: &SignInSettings,
+    ) -> Result<Keys, AccountError> {
+        let kept = AppPassword::kept(&settings.kept);
+        let Some(shown) = app_password_as_shown(password) else { return Ok(Keys::default()) };
+        let settings = SignInSettings { kept, ..settings.clone() };
+        self.keys(address, shown, &settings).await
     }
 }

@@ -20,6 +20,7 @@ impl SignIn {
             "CRAM-MD5" => kept(Kept::CramMd5),
             "DIGEST-MD5" => kept(Kept::DigestMd5),
             "OAUTHBEARER" | "XOAUTH2" => settings.tokens.is_some(),
+            "GSSAPI" => settings.kerberos.is_some(),
             "EXTERNAL" => {
                 settings.certificates != Certificates::Off
                     && channel

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rules::analysis::{Code as Cause, Finding, Severity as Weight, analyse};
-use rules::{Origin, Policy, RuleSet};
+use rules::{Action, Origin, Policy, RuleSet, Setting, SignIn};
+use smtp::Mechanism;
 
 use super::Builder;
 use crate::code::Code;
@@ -15,6 +16,7 @@ impl Builder<'_> {
     pub(super) fn compile(&mut self, set: &RuleSet) -> Option<Arc<Policy>> {
         let findings = analyse(set);
         self.findings(&findings);
+        self.mechanisms(set);
         if findings.iter().any(|finding| finding.severity == Weight::Error) {
             return None;
         }
@@ -23,6 +25,24 @@ impl Builder<'_> {
             Err(findings) => {
                 self.findings(&findings);
                 None
+            }
+        }
+    }
+
+    /// Looks for mechanisms that this build does not have.
+    fn mechanisms(&mut self, set: &RuleSet) {
+        for statement in set.rules.iter().flat_map(|rule| &rule.then) {
+            let Action::Set(
+                Setting::PlainConnections(SignIn::Mechanisms(named))
+                | Setting::TlsConnections(SignIn::Mechanisms(named)),
+            ) = &statement.action
+            else {
+                continue;
+            };
+            if named.contains(&Mechanism::GssApi)
+                && let Some(place) = place(&statement.origin, self.sources)
+            {
+                self.needs_gssapi(place);
             }
         }
     }

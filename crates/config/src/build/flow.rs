@@ -100,11 +100,13 @@ impl Builder<'_> {
                 ("messages", What::Messages),
                 ("recipients", What::Recipients),
                 ("octets", What::Octets),
+                ("faxes", What::Faxes),
+                ("pages", What::Pages),
             ]
             .into_iter()
             .flat_map(|(word, what)| section.all(word).filter_map(move |item| limit(item, what)))
             .collect();
-            let nothing = ["messages", "recipients", "octets"]
+            let nothing = ["messages", "recipients", "octets", "faxes", "pages"]
                 .iter()
                 .all(|word| section.written(word).is_none());
             if nothing && let Some(span) = name.span {
@@ -115,6 +117,14 @@ impl Builder<'_> {
             }
             let holds = self.selection(section, "for", set);
             let except = self.selection(section, "except", set);
+            let faxes = limits.iter().any(|limit| matches!(limit.what, What::Faxes | What::Pages));
+            if faxes
+                && (holds.names_networks() || except.names_networks())
+                && let Some(span) = name.span
+            {
+                let message = format!("quota {} counts faxes and names a network", name.value);
+                self.error(Code::FaxQuotaByNetwork, span, message);
+            }
             let Some(warn_at) = section.value::<Option<u32>>("warn-at") else { continue };
             let quota = flow::Quota {
                 name: name.value.clone(),
@@ -143,6 +153,7 @@ impl Builder<'_> {
                     }
                     select(&mut selection, &list);
                 }
+                "groups" => item.arguments(1).for_each(|group| selection.group(group.value)),
                 "networks" => {
                     let networks: Vec<Located<IpNet>> = item.arguments(1).collect();
                     self.overlaps(&networks);

@@ -114,6 +114,7 @@ impl Builder<'_> {
                 "submission" => Protocol::Submission,
                 "lmtp" => Protocol::Lmtp,
                 "metrics" => Protocol::Metrics,
+                "webhooks" => Protocol::Webhooks,
                 _ => Protocol::Smtp,
             }),
             None => Located::default_value(match port.value {
@@ -127,9 +128,10 @@ impl Builder<'_> {
         {
             self.error(Code::LmtpOnSmtpPort, span, "LMTP cannot be spoken on port 25");
         }
-        if protocol.value == Protocol::Metrics {
+        if let Protocol::Metrics | Protocol::Webhooks = protocol.value {
+            let word = if protocol.value == Protocol::Metrics { "metrics" } else { "webhooks" };
             for (name, span) in MAIL_ONLY.iter().filter_map(|n| Some((n, section.written(n)?))) {
-                let message = format!("{name} has no meaning for protocol metrics");
+                let message = format!("{name} has no meaning for protocol {word}");
                 self.error(Code::NotForProtocol, span, message);
             }
         }
@@ -152,6 +154,7 @@ impl Builder<'_> {
         }
         let default = match protocol.value {
             Protocol::Lmtp | Protocol::Metrics => "off",
+            Protocol::Webhooks => "implicit",
             Protocol::Smtp | Protocol::Submission if port.value == SUBMISSIONS_PORT => "implicit",
             Protocol::Smtp | Protocol::Submission => "starttls",
         };
@@ -207,6 +210,11 @@ impl Builder<'_> {
             let diagnostic = Diagnostic::error(Code::NotForProtocol, span, message)
                 .help("write tls off, and an address that only your own machines reach");
             self.report(diagnostic);
+        } else if protocol.value == Protocol::Webhooks && mode.value == "starttls" {
+            let message = "webhooks know no STARTTLS";
+            let diagnostic = Diagnostic::error(Code::NotForProtocol, span, message)
+                .help("write tls implicit, or tls off behind a proxy of yours");
+            self.report(diagnostic);
         } else if port.value == SUBMISSIONS_PORT && mode.value != "implicit" {
             let message = "port 465 is TLS from the first octet";
             let diagnostic = Diagnostic::error(Code::SubmissionsNotImplicit, span, message)
@@ -255,7 +263,9 @@ impl Builder<'_> {
             return Located::default_value(match protocol.value {
                 Protocol::Submission => Auth::Required,
                 Protocol::Smtp if has_tls => Auth::Optional,
-                Protocol::Smtp | Protocol::Lmtp | Protocol::Metrics => Auth::Off,
+                Protocol::Smtp | Protocol::Lmtp | Protocol::Metrics | Protocol::Webhooks => {
+                    Auth::Off
+                }
             });
         };
         let tls_off = section.value::<&str>("tls").is_some_and(|tls| *tls == "off");

@@ -15,6 +15,7 @@ pub(crate) enum Named {
     Certificate,
     Credentials,
     Dnsbl,
+    FaxProvider,
     Listener,
     Milter,
     RateClass,
@@ -24,10 +25,11 @@ pub(crate) enum Named {
 }
 
 impl Named {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Certificate,
         Self::Credentials,
         Self::Dnsbl,
+        Self::FaxProvider,
         Self::Listener,
         Self::RateClass,
         Self::Table,
@@ -42,6 +44,7 @@ impl Named {
             Self::Certificate => "certificate",
             Self::Credentials => "credentials",
             Self::Dnsbl => "dnsbl",
+            Self::FaxProvider => "fax-provider",
             Self::Listener => "listener",
             Self::Milter => "milter",
             Self::Scanner => "scanner",
@@ -54,7 +57,11 @@ impl Named {
     /// Whether a name that nobody uses is worth a warning.
     const fn is_for_use(self) -> bool {
         match self {
-            Self::Certificate | Self::Credentials | Self::RateClass | Self::Table => true,
+            Self::Certificate
+            | Self::Credentials
+            | Self::FaxProvider
+            | Self::RateClass
+            | Self::Table => true,
             Self::Dnsbl | Self::Listener | Self::Milter | Self::Scanner | Self::Uribl => false,
         }
     }

@@ -1,5 +1,6 @@
 //! `sign-in { }`.
 
+use mail::Domain;
 use rules::built_in::SenderMatch;
 
 use super::Builder;
@@ -7,15 +8,20 @@ use crate::check::Section;
 use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::located::Located;
-use crate::model::{AccountCertificates, KeysAt, SignIn, Tokens, Verifier};
+use crate::model::{AccountCertificates, Gssapi, KeysAt, SignIn, Tokens, Verifier};
 use crate::schema::SIGN_IN;
+use crate::source::Span;
 
 impl Builder<'_> {
-    pub(super) fn sign_in(&mut self, top: &Section<'_>) -> Option<SignIn> {
+    pub(super) fn sign_in(&mut self, top: &Section<'_>, hostname: &Domain) -> Option<SignIn> {
         let section = top.section_or_default("sign-in", &SIGN_IN);
         let verifiers = self.verifiers(&section);
         let breached_passwords = self.readable(section.value("breached-passwords"));
         let tokens = section.section("tokens").and_then(|section| self.tokens(section));
+        let gssapi = section.section("gssapi").and_then(|gssapi| {
+            let place = section.written("gssapi")?;
+            self.gssapi(hostname, gssapi, place)
+        });
         let client_certificates =
             section.value::<&str>("client-certificates")?.map(|word| match word {
                 "fingerprint" => AccountCertificates::Fingerprint,
@@ -37,6 +43,7 @@ impl Builder<'_> {
             password_expiry: section.value("password-expiry")?,
             client_certificates,
             tokens,
+            gssapi,
         })
     }
 
@@ -67,6 +74,39 @@ impl Builder<'_> {
             verifiers.push(verifier);
         }
         Some(words.map(|_| verifiers))
+    }
+
+    fn gssapi(&mut self, hostname: &Domain, section: &Section<'_>, place: Span) -> Option<Gssapi> {
+        self.needs_gssapi(place);
+        let realm = section.value::<String>("realm")?;
+        let service = match section.value::<String>("service") {
+            Some(service) => service.value,
+            None => format!("smtp/{hostname}@{}", *realm),
+        };
+        let domain = match section.value("domain") {
+            Some(domain) => domain,
+            None => match Domain::parse(&realm) {
+                Ok(domain) => realm.clone().map(|_| domain),
+                Err(_) => {
+                    let message = format!("the realm {} is no domain", *realm);
+                    let help = "write `domain` to say where the accounts are";
+                    let diagnostic =
+                        Diagnostic::error(Code::UnknownValue, realm.span.unwrap_or(place), message);
+                    self.report(diagnostic.help(help));
+                    return None;
+                }
+            },
+        };
+        Some(Gssapi { realm, service, domain })
+    }
+
+    /// Says so where a build without Kerberos is asked for it.
+    pub(super) fn needs_gssapi(&mut self, place: Span) {
+        if !cfg!(feature = "gssapi") {
+            let message = "this build has no GSSAPI";
+            let help = "build it with `cargo build --release --features gssapi`";
+            self.report(Diagnostic::error(Code::NotInThisBuild, place, message).help(help));
+        }
     }
 
     fn tokens(&mut self, section: &Section<'_>) -> Option<Tokens> {

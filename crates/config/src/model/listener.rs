@@ -71,6 +71,8 @@ pub enum Protocol {
     Lmtp,
     /// Prometheus metrics over HTTP.
     Metrics,
+    /// What fax providers tell, over HTTP.
+    Webhooks,
 }
 
 /// Whether clients may or must sign in.

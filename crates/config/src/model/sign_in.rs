@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mail::Domain;
+
 use crate::located::Located;
 
 /// `sign-in { }`
@@ -24,6 +26,8 @@ pub struct SignIn {
     pub sender_must_match: Located<rules::built_in::SenderMatch>,
     /// The identity provider whose tokens are taken.
     pub tokens: Option<Tokens>,
+    /// The Kerberos realm whose tickets are taken.
+    pub gssapi: Option<Gssapi>,
 }
 
 /// A verifier beside the Argon2id hash.
@@ -81,6 +85,17 @@ pub struct Tokens {
     pub scope: Option<Located<String>>,
     /// The claim with the account's address.
     pub claim: Located<String>,
+}
+
+/// `gssapi { }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gssapi {
+    /// The realm of those who sign in.
+    pub realm: Located<String>,
+    /// The principal of this server.
+    pub service: String,
+    /// The domain of their accounts.
+    pub domain: Located<Domain>,
 }
 
 /// Where a set of keys is.

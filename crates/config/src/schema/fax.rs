@@ -13,6 +13,12 @@ const RESOLUTIONS: Kind = Kind::OneOf(&[
     ("fine", "196 rows an inch"),
     ("superfine", "391 rows an inch"),
 ]);
+/// A time up to ten years.
+const KEPT: Kind = Kind::Time(Bounds::seconds(1, 3_650 * 24 * 3_600).or_off());
+/// A time up to 90 days.
+const DECIDED: Kind = Kind::Time(Bounds::seconds(1, 90 * 24 * 3_600));
+/// A line that the modem tells of a call.
+const CALL_ID: Kind = Kind::Number(Bounds { min: 1, max: 8, off: false });
 const LANGUAGES: Kind = Kind::OneOf(&[("en", "English"), ("fr", "French")]);
 
 /// `fax NAME { }`
@@ -96,6 +102,13 @@ pub static FAX: Context = Context {
             "trusted-domains example.com",
         ),
         Directive::new(
+            "requests-end",
+            &[values(&[one("time", DECIDED)])],
+            Absent::Value("14d"),
+            "How long a request to trust domains (`mailkeep fax request`) waits for another administrator before it ends.",
+            "requests-end 3d",
+        ),
+        Directive::new(
             "language",
             &[values(&[one("which", LANGUAGES)])],
             Absent::Value("en"),
@@ -109,6 +122,14 @@ pub static FAX: Context = Context {
             "When there is a cover page, unless the sender asks for something else.",
             "cover always",
         ),
+        Directive::new(
+            "cover-template",
+            &[values(&[one("language", LANGUAGES), one("file", Kind::Path)])],
+            Absent::Derived("a template of the program's for each language"),
+            "A template of your own for cover pages in a language. Its lines are `title LEFT | RIGHT`, `field LABEL | VALUE` (left out where the value is empty), `rule`, `body` (the text of the mail begins here) and `notice TEXT` (small, at the foot); `{to}`, `{company}`, `{number}`, `{from}`, `{organisation}`, `{from_number}`, `{date}`, `{pages}`, `{subject}`, `{billing}` and `{notice}` stand for their values. It is read with the configuration.",
+            "cover-template fr /etc/mailkeep/cover-fr.txt",
+        )
+        .repeatable(),
         Directive::new(
             "confidentiality",
             &[values(&[one("text", Kind::Text)])],
@@ -147,6 +168,20 @@ pub static FAX: Context = Context {
             "paper letter",
         ),
         Directive::new(
+            "fonts",
+            &[values(&[many("file", Kind::Path)])],
+            Absent::Derived("the fonts of the program alone"),
+            "Font files (TrueType, OpenType or a collection, at most eight of 32 MiB) for what the fonts of the program do not have, in the order in which they are asked. The program's own, DejaVu, have Latin, Greek, Cyrillic, Armenian, Georgian, Arabic and Hebrew. For Chinese, Japanese and Korean name a font of the system's, such as `fonts-noto-cjk` or `fonts-wqy-microhei` of Debian. What is in no font is a box on the page, and the sender is warned.",
+            "fonts /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
+        ),
+        Directive::new(
+            "office",
+            &[values(&[keyword("off")]), values(&[one("program", Kind::Path)])],
+            Absent::Value("/usr/bin/soffice"),
+            "LibreOffice, which makes PDF of attached docx, doc, odt, rtf, xlsx, xls, ods, pptx, ppt and odp files; Debian has it as `libreoffice-writer-nogui`, `libreoffice-calc-nogui` and `libreoffice-impress-nogui`. Where the program is not installed, or with `off`, such mail comes back and asks for a PDF. It runs once for each file with a profile of its own, without network and macros, for at most 90 seconds, and needs `unshare`, `prlimit` and `setpriv` of util-linux.",
+            "office off",
+        ),
+        Directive::new(
             "pages",
             &[values(&[one("number", Kind::Number(Bounds { min: 1, max: 1_000, off: false }))])],
             Absent::Value("200"),
@@ -178,7 +213,27 @@ pub static FAX: Context = Context {
             "transport",
             &[
                 values(&[keyword("none")]),
+                values(&[
+                    keyword("spool"),
+                    one("folder", Kind::Path),
+                    keyword("for"),
+                    many("prefixes", Kind::Text),
+                ]),
                 values(&[keyword("spool"), one("folder", Kind::Path)]),
+                values(&[
+                    keyword("hylafax"),
+                    one("server", Kind::Target),
+                    keyword("credentials"),
+                    one("name", Kind::Name),
+                    keyword("for"),
+                    many("prefixes", Kind::Text),
+                ]),
+                values(&[
+                    keyword("hylafax"),
+                    one("server", Kind::Target),
+                    keyword("for"),
+                    many("prefixes", Kind::Text),
+                ]),
                 values(&[
                     keyword("hylafax"),
                     one("server", Kind::Target),
@@ -186,11 +241,26 @@ pub static FAX: Context = Context {
                     one("name", Kind::Name),
                 ]),
                 values(&[keyword("hylafax"), one("server", Kind::Target)]),
+                values(&[
+                    keyword("t37"),
+                    one("domain", Kind::Domain),
+                    keyword("for"),
+                    many("prefixes", Kind::Text),
+                ]),
+                values(&[keyword("t37"), one("domain", Kind::Domain)]),
+                values(&[
+                    keyword("provider"),
+                    one("name", Kind::Name),
+                    keyword("for"),
+                    many("prefixes", Kind::Text),
+                ]),
+                values(&[keyword("provider"), one("name", Kind::Name)]),
             ],
             Absent::Value("none"),
-            "What carries the faxes. `none`: they wait until there is a transport, and are never called sent. `spool`: each is put into a folder for another program, which answers with a file. `hylafax`: a HylaFAX server by its own protocol, port 4559 unless written; the protocol has no TLS, so let it be on this machine or behind a tunnel.",
+            "What carries the faxes. `none`: they wait until there is a transport, and are never called sent. `spool`: each is put into a folder for another program, which answers with a file. `hylafax`: a HylaFAX server by its own protocol, port 4559 unless written; the protocol has no TLS, so let it be on this machine or behind a tunnel. `t37`: each is mailed as a TIFF to an off-ramp, `FAX=+12025550123@DOMAIN`, by the same routes and under the same demands as all mail, Force Encrypt with them; it is handed over then, and sent when the off-ramp reports it. `provider`: a provider that faxes by HTTPS, see `fax-provider`. Written more than once: `for +1 +44` limits a transport to numbers that begin so; the longest beginning wins, then the order; where a transport is down, the next one that fits is tried.",
             "transport hylafax 127.0.0.1",
-        ),
+        )
+        .repeatable(),
         Directive::new(
             "notices",
             &[
@@ -207,6 +277,109 @@ pub static FAX: Context = Context {
             Absent::Value("accepted sent failed"),
             "What the sender gets a mail about.",
             "notices sent failed",
+        ),
+        Directive::new(
+            "notice-pages",
+            &[values(&[one("attached", Kind::Switch)])],
+            Absent::Value("off"),
+            "Whether notices that a fax was sent or has failed have its pages as PDF. Not beside `subject private`.",
+            "notice-pages on",
+        ),
+        Directive::new(
+            "inbound",
+            &[block(&[], &FAX_INBOUND)],
+            Absent::Derived("no faxes come in"),
+            "How faxes that come in are fetched, and who gets them as mail with a PDF of the pages.",
+            "inbound {\n    from hylafax 127.0.0.1\n    catch-all reception@example.com\n}",
+        ),
+        Directive::new(
+            "keep-pages",
+            &[values(&[one("time", KEPT)])],
+            Absent::Value("7d"),
+            "How long the drawn pages of a fax are kept after it has ended. What is known of it stays without them. `off` keeps them until somebody removes them.",
+            "keep-pages 30d",
+        ),
+        Directive::new(
+            "keep-records",
+            &[values(&[one("time", KEPT)])],
+            Absent::Value("400d"),
+            "How long `mailkeep fax` knows of a fax after it has ended: number, sender, result, billing code. The evidence stays as long as evidence does.",
+            "keep-records off",
+        ),
+    ],
+};
+
+/// `inbound { }` inside `fax`.
+pub static FAX_INBOUND: Context = Context {
+    name: "inbound",
+    doc: "Faxes that a HylaFAX server has received become mail: to whom `route` names for the called number, else to the user whose number it is, else to `catch-all`. Each file of the server is taken once.",
+    entry: None,
+    ordered: false,
+    directives: &[
+        Directive::new(
+            "from",
+            &[
+                values(&[
+                    keyword("hylafax"),
+                    one("server", Kind::Target),
+                    keyword("credentials"),
+                    one("name", Kind::Name),
+                ]),
+                values(&[keyword("hylafax"), one("server", Kind::Target)]),
+            ],
+            Absent::Required,
+            "The HylaFAX server, port 4559 unless written. The protocol has no TLS: use it on this machine or through a tunnel. Received files must be readable for who signs in (`RecvFileMode: 0644` of the modem).",
+            "from hylafax 127.0.0.1",
+        ),
+        Directive::new(
+            "every",
+            &[values(&[one("time", Kind::Time(Bounds::seconds(1, 3_600)))])],
+            Absent::Value("30s"),
+            "How long between two looks.",
+            "every 10s",
+        ),
+        Directive::new(
+            "called",
+            &[values(&[one("line", CALL_ID)])],
+            Absent::Value("4"),
+            "Which `CallIDPattern` of the modem's configuration is the called number, from 1. In HylaFAX's own templates `NDID=` is the fourth.",
+            "called 2",
+        ),
+        Directive::new(
+            "caller",
+            &[values(&[one("line", CALL_ID)])],
+            Absent::Value("1"),
+            "Which `CallIDPattern` of the modem's configuration is the caller's number, from 1. In HylaFAX's own templates `NMBR=` is the first.",
+            "caller 2",
+        ),
+        Directive::new(
+            "route",
+            &[values(&[one("number", Kind::Text), one("address", Kind::Address)])],
+            Absent::Derived("the numbers of users"),
+            "Who gets the faxes to a number. Goes before the numbers of users.",
+            "route \"+1 202 555 0102\" laboratory@example.com",
+        )
+        .repeatable(),
+        Directive::new(
+            "catch-all",
+            &[values(&[one("address", Kind::Address)])],
+            Absent::Required,
+            "Who gets the faxes to a number that nobody has, or that the line did not tell.",
+            "catch-all reception@example.com",
+        ),
+        Directive::new(
+            "junk",
+            &[values(&[many("prefix", Kind::Text)])],
+            Absent::Derived("nobody"),
+            "Faxes of callers whose numbers begin like one of these are taken and given to nobody. The evidence has an entry for each.",
+            "junk +1876 +442079460000",
+        ),
+        Directive::new(
+            "delete",
+            &[values(&[one("taken", Kind::Switch)])],
+            Absent::Value("off"),
+            "Whether a file is removed from the server once its mail is on the disk here. HylaFAX lets administrators do that alone: give the credentials an administrator's password in `hosts.hfaxd`, the same as the user's.",
+            "delete on",
         ),
     ],
 };

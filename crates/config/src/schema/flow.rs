@@ -169,6 +169,7 @@ const SIZES: &[super::Form] = &[values(&[
 
 const SELECTIONS: &[super::Form] = &[
     values(&[keyword("accounts"), many("pattern", Kind::Text)]),
+    values(&[keyword("groups"), many("address", Kind::Address)]),
     values(&[keyword("networks"), many("network", Kind::Network)]),
     values(&[keyword("table"), one("list", Kind::Name)]),
     values(&[keyword("times"), many("hours", Kind::Text)]),
@@ -205,11 +206,23 @@ pub static QUOTA: Context = Context {
             "How many octets of messages, each counted once however many recipients it has.",
             "octets 1GB per month",
         ),
+        limit(
+            "faxes",
+            NUMBERS,
+            "How many faxes, one for each number, counted for the address in MAIL FROM, whether it signed in or a fax account knows it otherwise.",
+            "faxes 40 per day",
+        ),
+        limit(
+            "pages",
+            NUMBERS,
+            "How many pages of faxes, for each number again, counted for the address in MAIL FROM. How many a message has is known once it is drawn: numbers are refused where nothing is left, and a fax that has more pages than are left comes back to its sender.",
+            "pages 500 per month",
+        ),
         Directive::new(
             "for",
             SELECTIONS,
             Absent::Derived("everyone who has signed in"),
-            "Whom it holds: accounts (`ann@example.com`, or `@example.com` for everyone there), networks of clients that do not sign in, or a table of addresses or networks; and, if `times` (UTC) or `days` are given, only then.",
+            "Whom it holds: accounts (`ann@example.com`, or `@example.com` for everyone there), the members of groups, networks of clients that do not sign in, or a table of addresses or networks; and, if `times` (UTC) or `days` are given, only then.",
             "for accounts @example.com",
         )
         .repeatable(),
@@ -218,7 +231,7 @@ pub static QUOTA: Context = Context {
             SELECTIONS,
             Absent::Derived("nobody"),
             "Whom it does not hold, and when it does not; `times` and `days` hold together.",
-            "except accounts chief@example.com",
+            "except groups press@example.com",
         )
         .repeatable(),
         Directive::new(

@@ -37,6 +37,7 @@ pub static LISTENER: Context = Context {
                     ("submission", "mail from people's programs (RFC 6409)"),
                     ("lmtp", "mail from a server in front of this one (RFC 2033)"),
                     ("metrics", "Prometheus metrics over HTTP, no mail"),
+                    ("webhooks", "what fax providers tell, over HTTP, no mail"),
                 ]),
             )])],
             Absent::Derived("`submission` on ports 587 and 465, else `smtp`"),
@@ -54,7 +55,7 @@ pub static LISTENER: Context = Context {
                 ]),
             )])],
             Absent::Derived(
-                "`implicit` on port 465, `off` for `lmtp` and `metrics`, else `starttls`",
+                "`implicit` on port 465 and for `webhooks`, `off` for `lmtp` and `metrics`, else `starttls`",
             ),
             "When TLS begins.",
             "tls implicit",

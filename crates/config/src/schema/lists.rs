@@ -193,7 +193,7 @@ const FIELDS: &[(&str, &str)] = &[
 /// `greylisting { }`
 pub static GREYLISTING: Context = Context {
     name: "greylisting",
-    doc: "A client network (/24, /64), sender and recipient that were never seen together are asked to come again (451). Who signed in, trusted networks, and clients that allow lists outweigh are exempt.",
+    doc: "A client network (/24, /64), sender and recipient that were never seen together are asked to come again (451). Where SPF passes, the sender's domain stands for the network, so that one who sends from many networks is known in all of them. Who signed in, trusted networks, and clients that allow lists outweigh are exempt.",
     entry: None,
     ordered: false,
     directives: &[
@@ -222,7 +222,7 @@ pub static GREYLISTING: Context = Context {
             "allow-after",
             &[values(&[one("count", Kind::Number(Bounds::new(1, 1_000).or_off()))])],
             Absent::Value("5"),
-            "After so many that came again their whole network is known.",
+            "After so many that came again their whole network is known, and their domain where SPF passes.",
             "allow-after off",
         ),
         Directive::new(

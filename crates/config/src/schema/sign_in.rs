@@ -95,6 +95,44 @@ pub static SIGN_IN: Context = Context {
             "Takes tokens of an identity provider in place of passwords, by OAUTHBEARER and XOAUTH2.",
             "tokens { issuer https://id.example.com; audience mail; keys jwks.json }",
         ),
+        Directive::new(
+            "gssapi",
+            &[block(&[], &GSSAPI)],
+            Absent::Derived("GSSAPI is not offered"),
+            "Takes Kerberos tickets in place of passwords, by GSSAPI (RFC 4752) without a security layer. Only builds with the feature `gssapi` can; others say so.",
+            "gssapi { realm EXAMPLE.COM }",
+        ),
+    ],
+};
+
+/// `gssapi { }` in `sign-in { }`
+pub static GSSAPI: Context = Context {
+    name: "gssapi",
+    doc: "Which Kerberos tickets open which account: `ann@EXAMPLE.COM` opens `ann` of the domain. The key of the service is in the keytab of the Kerberos library (`default_keytab_name` in `krb5.conf`, or `KRB5_KTNAME` in the server's environment), and must be readable for the server's user. Who may sign in must have an account; principals of other realms, services and hosts have none.",
+    entry: None,
+    ordered: false,
+    directives: &[
+        Directive::new(
+            "realm",
+            &[values(&[one("realm", Kind::Text)])],
+            Absent::Required,
+            "The realm of those who sign in, as Kerberos writes it.",
+            "realm EXAMPLE.COM",
+        ),
+        Directive::new(
+            "service",
+            &[values(&[one("principal", Kind::Text)])],
+            Absent::Derived("smtp/ and the hostname, in the realm"),
+            "The principal for which clients get their tickets.",
+            "service smtp/mail.example.com@EXAMPLE.COM",
+        ),
+        Directive::new(
+            "domain",
+            &[values(&[one("name", Kind::Domain)])],
+            Absent::Derived("the realm, in small letters"),
+            "The domain of their accounts.",
+            "domain example.com",
+        ),
     ],
 };
 

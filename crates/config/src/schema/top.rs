@@ -2,9 +2,9 @@
 
 use super::{
     ARC_SEALING, Absent, BANS, Context, DELIVERY, DIRECTORY, DMARC_REPORTS, DNSBL, Directive, FAX,
-    FLOW, FORCE_ENCRYPT, GREYLISTING, HOLDING, LIMITS, LISTENER, MILTER, QUARANTINE, QUEUE, QUOTA,
-    RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TABLE,
-    TIMEOUTS, URIBL, block, keyword, lines, many, one, values,
+    FAX_PROVIDER, FLOW, FORCE_ENCRYPT, GREYLISTING, HOLDING, LIMITS, LISTENER, MILTER, QUARANTINE,
+    QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS,
+    SRS, TABLE, TIMEOUTS, URIBL, block, keyword, lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -168,6 +168,14 @@ pub static TOP: Context = Context {
             "How accounts sign in, and what their passwords must be.",
             "sign-in { password-length 16 }",
         ),
+        Directive::new(
+            "fax-provider",
+            &[block(&[one("name", Kind::Name)], &FAX_PROVIDER)],
+            Absent::Derived("none"),
+            "A provider that faxes by HTTPS, for `transport provider NAME`.",
+            "fax-provider line { send https://api.provider.example/faxes }",
+        )
+        .repeatable(),
         Directive::new(
             "fax",
             &[block(&[one("name", Kind::Name)], &FAX)],

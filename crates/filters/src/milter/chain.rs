@@ -187,9 +187,22 @@ impl Chain {
         self.each(&Command::Data, macros).await
     }
 
-    /// A command the server does not know.
+    /// A command the server does not know. It is part of no message: a milter can only
+    /// choose the words of its refusal.
     pub async fn unknown(&mut self, command: &str, macros: &Macros) -> Outcome {
-        self.each(&Command::Unknown(command), macros).await
+        for at in 0..self.members.len() {
+            if self.members[at].interest != Interest::Open {
+                continue;
+            }
+            let outcome = match self.ask(at, &Command::Unknown(command), macros).await {
+                Ok(reply) => reply.and_then(|reply| self.outcome(at, &reply)),
+                Err(failure) => self.failed(at, &failure),
+            };
+            if let Some(refused @ Outcome::Refuse(_)) = outcome {
+                return refused;
+            }
+        }
+        Outcome::Continue
     }
 
     /// Shows the message to the milters that `selected` names, each with the changes of

@@ -153,6 +153,9 @@ impl Ledger {
         let subject = sender.subject();
         let mut taken = Taken { usage, ..Taken::default() };
         for quota in quotas.of(sender, now) {
+            if quota.limits.iter().all(|limit| usage.of(limit.what) == 0) {
+                continue;
+            }
             let key = (quota.name.clone(), subject.clone());
             self.make_room(&key, now);
             let counter = self.counters.entry(key.clone()).or_default();

@@ -14,18 +14,19 @@ use crate::network::Networks;
 pub struct Sender<'a> {
     /// The account that signed in.
     pub account: Option<&'a str>,
-    /// The groups the account is in.
-    pub groups: &'a [String],
-    /// The client.
-    pub client: IpAddr,
+    /// The groups the account is in, of those that quotas name ([`groups`](super::Quotas::groups)).
+    pub groups: &'a [Address],
+    /// The client, while there is one.
+    pub client: Option<IpAddr>,
 }
 
 impl Sender<'_> {
     /// Under which name its sending is counted: the account, or the client's address.
     pub fn subject(&self) -> String {
-        match self.account {
-            Some(account) => account.to_lowercase(),
-            None => crate::network::client_network(self.client).to_string(),
+        match (self.account, self.client) {
+            (Some(account), _) => account.to_lowercase(),
+            (None, Some(client)) => crate::network::client_network(client).to_string(),
+            (None, None) => String::new(),
         }
     }
 }
@@ -35,7 +36,7 @@ impl Sender<'_> {
 pub struct Selection {
     accounts: HashSet<String>,
     domains: HashSet<Domain>,
-    groups: HashSet<String>,
+    groups: Vec<Address>,
     networks: Option<NetworkList>,
     times: Vec<Hours>,
     weekdays: Vec<Weekday>,
@@ -64,8 +65,13 @@ impl Selection {
     }
 
     /// Adds the members of a group.
-    pub fn group(&mut self, name: &str) {
-        self.groups.insert(name.to_lowercase());
+    pub fn group(&mut self, group: Address) {
+        self.groups.push(group);
+    }
+
+    /// The groups it names.
+    pub(super) fn groups(&self) -> &[Address] {
+        &self.groups
     }
 
     /// Adds a network.
@@ -75,6 +81,11 @@ impl Selection {
             .get_or_insert_with(|| NetworkList { written: Vec::new(), trie: Networks::default() });
         list.written.push(network);
         list.trie.insert(network, ());
+    }
+
+    /// Whether it names a network.
+    pub const fn names_networks(&self) -> bool {
+        self.networks.is_some()
     }
 
     /// Adds a span of the day, UTC.
@@ -114,8 +125,13 @@ impl Selection {
         let account = sender.account.and_then(|account| Address::parse(account).ok());
         account.is_some_and(|account| {
             self.domains.contains(account.domain()) || self.accounts.contains(&account.to_key())
-        }) || sender.groups.iter().any(|group| self.groups.contains(&group.to_lowercase()))
-            || self.networks.as_ref().is_some_and(|list| list.trie.contains(sender.client))
+        }) || sender.groups.iter().any(|group| self.groups.contains(group))
+            || self.client_is_named(sender)
+    }
+
+    fn client_is_named(&self, sender: &Sender<'_>) -> bool {
+        let (Some(list), Some(client)) = (&self.networks, sender.client) else { return false };
+        list.trie.contains(client)
     }
 
     fn is_time(&self, now: Timestamp) -> bool {

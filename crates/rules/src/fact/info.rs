@@ -25,7 +25,8 @@ impl Fact {
         const STANDINGS: &[Word] = &[Word::Friendly, Word::Denied, Word::Banned];
         const PARTS: &[Word] =
             &[Word::Message, Word::Header, Word::Attachment, Word::Attachments, Word::Recipients];
-        const COUNTS: &[Word] = &[Word::Messages, Word::Recipients, Word::Octets];
+        const COUNTS: &[Word] =
+            &[Word::Messages, Word::Recipients, Word::Octets, Word::Faxes, Word::Pages];
         const DELIVERY: &[Word] = &[Word::Local, Word::Relaying];
         const SPAM: &[Word] = &[
             Word::None,

@@ -35,6 +35,9 @@ pub struct Record {
     pub is_testing: bool,
     /// `pct=` of the older standard (RFC 7489): to how many in a hundred the policy applies.
     pub percent: u8,
+    /// `fo=`, as far as it is of the letters that mean something: which failures the domain
+    /// wants reports of one message about. None are sent.
+    pub failures: String,
     /// `rua=`
     pub reports: Vec<String>,
     /// The whole text.
@@ -86,6 +89,10 @@ impl Record {
             },
             is_testing: is("t", "y"),
             percent: tag("pct").and_then(|p| p.parse().ok()).filter(|p| *p <= 100).unwrap_or(100),
+            failures: tag("fo")
+                .filter(|value| value.chars().all(|c| "01dsDS:".contains(c)))
+                .unwrap_or_default()
+                .to_owned(),
             reports,
             text: text.chars().filter(|c| !c.is_control()).collect(),
         })
@@ -105,7 +112,7 @@ mod tests {
         );
         assert_eq!((record.dkim, record.spf), (Alignment::Relaxed, Alignment::Relaxed));
         let record = Record::parse(
-            b" v = DMARC1 ;p=none;sp=quarantine;np=reject;adkim=s;aspf=S;t=y;psd=n;pct=20;\
+            b" v = DMARC1 ;p=none;sp=quarantine;np=reject;adkim=s;aspf=S;t=y;psd=n;pct=20;fo=1:d;\
               rua=mailto:a@x.org!10m, https://x.org ,MAILTO:b@y.org; x=1; junk",
         )
         .unwrap();
@@ -117,6 +124,7 @@ mod tests {
         assert!(
             record.is_testing && record.is_public_suffix == Some(false) && record.percent == 20
         );
+        assert_eq!(record.failures, "1:d");
         assert_eq!(record.reports, ["mailto:a@x.org!10m", "MAILTO:b@y.org"]);
     }
 

@@ -46,6 +46,9 @@ pub struct Options {
     /// Who has signed in
     #[arg(long, value_name = "ADDRESS")]
     auth: Option<Address>,
+    /// What SPF says of the sender, for faxes [default: the running server asks]
+    #[arg(long, value_name = "RESULT", value_parser = spf)]
+    spf: Option<fax::Spf>,
     /// To which listener [default: one that fits]
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
@@ -114,10 +117,17 @@ fn request(options: Options) -> Result<Request, Answer> {
             Some(Tls::Tls13) => Channel::Tls(Version::Tls13),
         },
         authenticated: options.auth,
+        spf: options.spf,
         listener: options.listener,
         message: message.map(|message| message.content),
         size_octets: options.size,
         candidate: options.candidate.as_deref().map(candidate).transpose()?,
+    })
+}
+
+fn spf(text: &str) -> Result<fax::Spf, String> {
+    fax::Spf::parse(text).ok_or_else(|| {
+        "write none, neutral, pass, fail, softfail, temperror or permerror".to_owned()
     })
 }
 

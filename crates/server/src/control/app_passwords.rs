@@ -76,9 +76,9 @@ pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
                 networks: from,
                 expires: days.map(|days| now.plus(day * days)),
             };
-            let (made, text) = AppPassword::new(&name, scope, now)?;
+            let accounts = admin.accounts();
+            let (made, text) = accounts.add_app_password(&address, &name, scope, now).await?;
             let (id, shown) = (made.id.clone(), describe(&made));
-            directory.add_app_password(&address, made).await?;
             let change = format!("has a new app password {id} \"{name}\"");
             admin.note_account_change(&address.to_string(), &change).await?;
             let json = json!({ "schema": "mailkeep.app-password/1", "account": address,

@@ -85,7 +85,7 @@ async fn apply(admin: &Admin, text: &str, reason: &str) -> anyhow::Result<Answer
     let Some(file) = admin.file() else { return Ok(no_file()) };
     let outcome = config::read(file, text, &config::Disk::default());
     let texts = Texts::of(file, &outcome.sources);
-    put_in_force(admin, file, outcome, texts, reason).await
+    put_in_force(admin, file, outcome, texts, None, reason).await
 }
 
 /// The same with the texts of a revision, included files and all.
@@ -96,14 +96,17 @@ async fn rollback(admin: &Admin, number: u64, reason: &str) -> anyhow::Result<An
     };
     let texts = Texts::of_revision(row)?;
     let outcome = texts.read(file);
-    put_in_force(admin, file, outcome, Some(texts), reason).await
+    put_in_force(admin, file, outcome, Some(texts), None, reason).await
 }
 
-async fn put_in_force(
+/// Runs on `texts` from now on and writes them, as the revision after `base` where it is named:
+/// where another has come meanwhile, nothing is changed.
+pub(super) async fn put_in_force(
     admin: &Admin,
     file: &Path,
     outcome: config::Outcome,
     texts: Option<Texts>,
+    base: Option<u64>,
     reason: &str,
 ) -> anyhow::Result<Answer> {
     let findings = outcome.render();
@@ -115,7 +118,7 @@ async fn put_in_force(
         return Ok(Answer::new(text, json).with_exit(exit::CONFIGURATION));
     };
     let (revision, done) = match admin.server() {
-        Some(server) => match server.apply(config, &texts, admin.by(), reason).await {
+        Some(server) => match server.apply(config, &texts, base, admin.by(), reason).await {
             Ok(revision) => (revision, "is in force"),
             Err(error) => {
                 let text = format!("{error:#}\nNothing was changed; the server runs on as before.");

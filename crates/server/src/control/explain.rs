@@ -2,7 +2,8 @@
 //!
 //! The rules are asked as live mail asks them. What else can refuse a message (the
 //! listener, the directory, limits) is an [`Obstacle`] at its stage.
-//! Nothing is written, counted, looked up in DNS or connected to.
+//! Nothing is written, counted or connected to, and nothing is looked up in DNS but SPF of the
+//! sender of a fax, where the account's Spoofing Protection wants to know and nobody says.
 
 mod ground;
 mod obstacle;
@@ -23,6 +24,7 @@ use tls::Version;
 use super::columns::Put;
 use super::{Answer, exit};
 use crate::admin::Admin;
+use crate::fax::judge;
 use ground::Ground;
 use obstacle::Obstacle;
 
@@ -45,6 +47,9 @@ pub struct Request {
     pub authenticated: Option<Address>,
     /// To which listener; one that fits if none is named.
     pub listener: Option<String>,
+    /// What SPF would say of the sender, for faxes; the running server asks if nobody says.
+    #[serde(default)]
+    pub spf: Option<fax::Spf>,
     /// What the rules see of the message, where it is at hand.
     pub message: Option<Content>,
     /// Its size, where only that is known.
@@ -192,7 +197,8 @@ async fn tell(
     let mut facts = facts.clone();
     facts.recipient = Some(crate::conversation::recipient_facts(to, &resolution));
     facts.flow = ground::flow(admin, ground, request, &facts, to);
-    facts.fax = crate::fax::judge::facts(&ground.snapshot, &facts, to, None, None);
+    let spf = spf_for_fax(admin, ground, request, &facts, to).await;
+    facts.fax = judge::facts(&ground.snapshot, &facts, to, spf, None);
     let policy = &ground.snapshot.policy;
     let mut story = policy.story(&facts);
     let decision = policy.decide_through(&facts, Stage::Data);
@@ -208,6 +214,26 @@ async fn tell(
     let accepted = refused.is_none();
     let way = accepted.then(|| way::add(ground, &facts, &decision, &mut story)).flatten();
     Told { recipient: to.clone(), story, accepted, way }
+}
+
+/// What SPF says of the sender of a fax, where the account wants to know.
+async fn spf_for_fax(
+    admin: &Admin,
+    ground: &Ground,
+    request: &Request,
+    facts: &Facts,
+    to: &Address,
+) -> Option<fax::Spf> {
+    if !judge::asks_spf(&ground.snapshot, to) {
+        return None;
+    }
+    if request.spf.is_some() {
+        return request.spf;
+    }
+    let snapshot = admin.server()?.snapshot();
+    let question = crate::conversation::spf_question(&snapshot, facts, request.client);
+    let answer = sender_auth::spf::check(snapshot.agent.resolver(), &question).await;
+    Some(judge::spf(answer.outcome))
 }
 
 /// Says in the chapter of EHLO what this listener offers: the rules can only offer less.

@@ -6,14 +6,14 @@ use ::fax::{Event, State};
 use anyhow::Context;
 use clap::Subcommand;
 use config::Config;
-use config::model::{FaxAccount, FaxTransport};
-use mail::{Timestamp, TraceId};
+use config::model::FaxAccount;
+use mail::{Domain, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{FAXES_PAGE_MAX, FaxQuery};
 
 use super::columns::{Put, time};
-use super::{Answer, NotThere, exit, running};
+use super::{Answer, NotThere, exit, fax_requests, running};
 use crate::admin::Admin;
 use crate::fax::record::{self, Fax};
 
@@ -22,7 +22,9 @@ use crate::fax::record::{self, Fax};
 #[serde(rename_all = "kebab-case")]
 #[command(after_help = "Examples:\n  \
     mailkeep fax jobs --account clinic\n  \
+    mailkeep fax jobs --csv --limit 1000 > faxes.csv\n  \
     mailkeep fax pages 01JNX8Z4 --to /tmp/pages\n  \
+    mailkeep fax request clinic partner.example --certify \"It is ours; SPF names our servers.\"\n  \
     mailkeep fax test-number clinic \"020 7946 0958\"")]
 pub enum Request {
     /// The fax accounts and their security
@@ -38,6 +40,10 @@ pub enum Request {
         /// At most this many
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         limit: u32,
+        /// As a table for other programs: comma-separated values (RFC 4180)
+        #[arg(long)]
+        #[serde(default)]
+        csv: bool,
     },
     /// One fax: where it stands, what was tried
     Show {
@@ -62,6 +68,33 @@ pub enum Request {
         /// The fax
         id: String,
     },
+    /// Requests to trust email domains, newest first
+    Requests,
+    /// Ask that a fax account trusts email domains; another administrator decides
+    #[command(name = "request")]
+    Ask {
+        /// The account
+        account: String,
+        /// The domains, each exactly
+        #[arg(required = true, value_name = "DOMAIN")]
+        domains: Vec<Domain>,
+        /// In your words: that the domains are yours, and that only your servers may send
+        #[arg(long, value_name = "TEXT")]
+        certify: String,
+    },
+    /// Trust the domains of a request, if each is proven in DNS; a new revision
+    Approve {
+        /// The request
+        id: String,
+    },
+    /// Do not trust the domains of a request
+    Deny {
+        /// The request
+        id: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// What an account makes of a number or address; nothing is sent
     TestNumber {
         /// The account
@@ -69,6 +102,13 @@ pub enum Request {
         /// What stands before the @
         number: String,
     },
+}
+
+impl Request {
+    /// The newest faxes of every account.
+    pub fn newest() -> Self {
+        Self::Jobs { account: None, state: None, limit: 50, csv: false }
+    }
 }
 
 /// Answers a request.
@@ -79,11 +119,21 @@ pub enum Request {
 pub async fn answer(admin: &Admin, request: Request) -> anyhow::Result<Answer> {
     match request {
         Request::Accounts => with_config(admin, |config| Ok(accounts(config))),
-        Request::Jobs { account, state, limit } => jobs(admin, account, state, limit).await,
+        Request::Jobs { account, state, limit, csv } => {
+            let limit = limit.clamp(1, FAXES_PAGE_MAX);
+            let query = FaxQuery { account, state, limit, ..FaxQuery::default() };
+            if csv { table(admin, query).await } else { jobs(admin, query).await }
+        }
         Request::Show { id } => show(admin, &id).await,
         Request::Pages { id, to } => pages(admin, &id, to).await,
         Request::Resend { id } => resend(admin, &id).await,
         Request::Cancel { id } => cancel(admin, &id).await,
+        Request::Requests => fax_requests::list(admin).await,
+        Request::Ask { account, domains, certify } => {
+            fax_requests::ask(admin, account, domains, certify).await
+        }
+        Request::Approve { id } => fax_requests::approve(admin, &id).await,
+        Request::Deny { id, reason } => fax_requests::deny(admin, &id, &reason).await,
         Request::TestNumber { account, number } => {
             with_config(admin, |config| test_number(config, &account, &number))
         }
@@ -116,7 +166,7 @@ fn accounts(config: &Config) -> Answer {
         line("spoofing protection", spoofing(account).to_owned());
         line("users", listed(&security.users, "none"));
         line("trusted domains", listed(&security.trusted_domains, "none"));
-        line("transport", transport(account));
+        line("transport", transports(account));
     }
     if text.is_empty() {
         text.push_str(
@@ -133,7 +183,7 @@ fn accounts(config: &Config) -> Answer {
                 "mail-server-white-list": account.security.white_list,
                 "spoofing-protection": spoofing(account), "users": account.security.users,
                 "trusted-domains": account.security.trusted_domains,
-                "transport": transport(account) })
+                "transport": transports(account) })
         })
         .collect();
     Answer::new(text, json!({ "schema": "mailkeep.fax-accounts/1", "accounts": rows }))
@@ -152,12 +202,16 @@ fn spoofing(account: &FaxAccount) -> &'static str {
     }
 }
 
-fn transport(account: &FaxAccount) -> String {
-    match &account.transport.value {
-        FaxTransport::None => "none configured: faxes wait and are not sent".to_owned(),
-        FaxTransport::Spool(folder) => format!("spool folder {}", folder.display()),
-        FaxTransport::Hylafax { server, credentials: _ } => format!("HylaFAX at {server}"),
-    }
+/// The transports in their order, each with the numbers it is limited to.
+fn transports(account: &FaxAccount) -> String {
+    let each = account.transports.iter().map(|transport| {
+        let limit: Vec<String> = transport.prefixes.iter().map(ToString::to_string).collect();
+        match limit.as_slice() {
+            [] => transport.line.to_string(),
+            limit => format!("{} for {}", transport.line, limit.join(" ")),
+        }
+    });
+    listed(each, "none configured: faxes wait and are not sent")
 }
 
 fn test_number(config: &Config, account: &str, number: &str) -> anyhow::Result<Answer> {
@@ -167,9 +221,12 @@ fn test_number(config: &Config, account: &str, number: &str) -> anyhow::Result<A
     let schema = "mailkeep.fax-number/1";
     Ok(match ::fax::Recipient::read(number, &account.plan) {
         Ok(recipient) => {
-            let text = format!("{number} is dialled as {}.", recipient.number);
+            let lines = account.lines_for(&recipient.number);
+            let by = listed(&lines, "no transport: it waits").replace(", ", ", else ");
+            let text = format!("{number} is dialled as {}, by {by}.", recipient.number);
             let json = json!({ "schema": schema, "number": recipient.number,
-                "options": recipient.options });
+                "options": recipient.options,
+                "lines": lines.iter().map(ToString::to_string).collect::<Vec<_>>() });
             Answer::new(text, json)
         }
         Err(error) => {
@@ -179,14 +236,48 @@ fn test_number(config: &Config, account: &str, number: &str) -> anyhow::Result<A
     })
 }
 
-async fn jobs(
-    admin: &Admin,
-    account: Option<String>,
-    state: Option<String>,
-    limit: u32,
-) -> anyhow::Result<Answer> {
-    let limit = limit.clamp(1, FAXES_PAGE_MAX);
-    let query = FaxQuery { account, state, limit, ..FaxQuery::default() };
+/// The columns of the table of faxes.
+const COLUMNS: &str = "fax,message,account,sender,number,billing,created,ended,state,pages,\
+                       confirmed,calls,transport,sha256\r\n";
+
+/// Faxes as CSV, for who bills them.
+async fn table(admin: &Admin, query: FaxQuery) -> anyhow::Result<Answer> {
+    let mut text = COLUMNS.to_owned();
+    for row in admin.store().faxes(query).await? {
+        let fax = Fax::of(row)?;
+        let (row, record, job) = (&fax.row, &fax.record, &fax.record.job);
+        let fields = [
+            row.id.to_string(),
+            row.message.to_string(),
+            row.account.clone(),
+            record.sender.to_string(),
+            row.number.clone(),
+            record.options.billing.clone().unwrap_or_default(),
+            row.created.to_rfc3339(),
+            fax.ended().map(Timestamp::to_rfc3339).unwrap_or_default(),
+            job.state.to_string(),
+            job.pages.to_string(),
+            job.confirmed.to_string(),
+            job.counters.dials.to_string(),
+            record.line.clone().unwrap_or_default(),
+            record.sha256.to_string(),
+        ];
+        let fields: Vec<String> = fields.iter().map(|field| cell(field)).collect();
+        text.put(format_args!("{}\r\n", fields.join(",")));
+    }
+    let json = json!({ "schema": "mailkeep.export/1", "csv": text });
+    Ok(Answer::new(text, json))
+}
+
+/// A field of the table, always in quotes. What a spreadsheet would calculate is marked as
+/// text: billing codes come from senders.
+fn cell(text: &str) -> String {
+    let mark = if text.starts_with(['=', '+', '-', '@', '\t']) { "'" } else { "" };
+    let plain = text.replace(char::is_control, " ").replace('"', "\"\"");
+    format!("\"{mark}{plain}\"")
+}
+
+async fn jobs(admin: &Admin, query: FaxQuery) -> anyhow::Result<Answer> {
     let mut text = String::new();
     let mut rows = Vec::new();
     for row in admin.store().faxes(query).await? {
@@ -217,7 +308,7 @@ fn told(fax: &Fax) -> Value {
         "detail": job.state.to_string(), "due": fax.row.due.map(Timestamp::to_rfc3339),
         "pages": job.pages, "confirmed": job.confirmed, "counters": job.counters,
         "expires": job.expires.to_rfc3339(), "billing": fax.record.options.billing,
-        "transport-id": fax.record.transport_id, "sha256": fax.record.sha256 })
+        "line": fax.record.line, "transport-id": fax.record.transport_id, "sha256": fax.record.sha256 })
 }
 
 async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
@@ -249,14 +340,28 @@ async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
         line("next", time(due));
     }
     line("given up", time(job.expires));
+    if let Some(name) = &fax.record.line {
+        line("by", name.clone());
+    }
     if let Some(name) = &fax.record.transport_id {
         line("at the line", name.clone());
     }
     if let Some(code) = &fax.record.options.billing {
         line("billing", code.clone());
     }
+    if !fax.record.missing.is_empty() {
+        line("warning", format!("{}; a box stands for each", fax.record.missing));
+    }
+    if let Some(at) = fax.record.pages_removed {
+        line("removed", format!("its pages, {}", time(at)));
+    }
     line("sha256", fax.record.sha256.to_string());
     let mut json = told(&fax);
+    if !fax.record.missing.is_empty() {
+        let missing = &fax.record.missing;
+        json["missing-glyphs"] = json!({ "count": missing.count, "scripts": missing.scripts,
+            "characters": missing.characters });
+    }
     json["schema"] = json!("mailkeep.fax/1");
     Ok(Answer::new(text, json))
 }
@@ -353,5 +458,23 @@ async fn one(admin: &Admin, prefix: &str) -> anyhow::Result<Fax> {
             Err(NotThere(text).into())
         }
         (None, _) => Err(NotThere(format!("No fax begins with \"{prefix}\"")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_text_whatever_a_sender_wrote() {
+        for (text, written) in [
+            ("4711", "\"4711\""),
+            ("a,\"b\"", "\"a,\"\"b\"\"\""),
+            ("=HYPERLINK(1)", "\"'=HYPERLINK(1)\""),
+            ("+15550100", "\"'+15550100\""),
+            ("a\r\nb", "\"a  b\""),
+        ] {
+            assert_eq!(cell(text), written);
+        }
     }
 }

@@ -17,6 +17,7 @@ mod ending;
 pub mod evidence;
 pub mod explain;
 pub mod fax;
+mod fax_requests;
 pub mod force_encrypt;
 pub mod hold;
 pub mod ledger;

@@ -2,11 +2,12 @@
 //! and evidence learn of it.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use config::model::{AuthenticationMode, DmarcPolicy, SenderAuthentication};
 use mail::{Address, Domain, Timestamp};
 use rules::built_in::authentication::{DMARC, SPF, UNCLEAR_FROM};
-use rules::{AuthenticationFacts, Decision, SignatureFacts, Word};
+use rules::{AuthenticationFacts, Decision, Facts, SignatureFacts, Word};
 use sender_auth::dkim::Terms;
 use sender_auth::dmarc::{Evidence, Exception, Local, Policy};
 use sender_auth::results::{Findings, Session, sentence};
@@ -14,6 +15,24 @@ use sender_auth::{Message, Outcome, Reading, dmarc, spf};
 
 use super::Conversation;
 use crate::fax::judge;
+use crate::snapshot::Snapshot;
+
+/// What SPF is asked about the reverse-path of a message from `client`.
+pub(crate) fn spf_question<'a>(
+    snapshot: &'a Snapshot,
+    facts: &'a Facts,
+    client: IpAddr,
+) -> spf::Question<'a> {
+    let address = facts.sender.as_ref().and_then(|sender| sender.address());
+    spf::Question {
+        client,
+        helo: facts.helo.as_deref().unwrap_or_default(),
+        sender: address.map(|address| (address.local(), address.domain().as_str())),
+        identity: spf::Identity::MailFrom,
+        receiver: snapshot.config.hostname.as_str(),
+        now_secs: Timestamp::now().0 / MS_A_SECOND,
+    }
+}
 
 /// What is known of the sender of the transaction under way.
 #[derive(Default)]
@@ -88,15 +107,7 @@ impl Conversation {
     }
 
     fn spf_question(&self) -> spf::Question<'_> {
-        let address = self.facts.sender.as_ref().and_then(|sender| sender.address());
-        spf::Question {
-            client: self.peer.ip(),
-            helo: self.facts.helo.as_deref().unwrap_or_default(),
-            sender: address.map(|address| (address.local(), address.domain().as_str())),
-            identity: spf::Identity::MailFrom,
-            receiver: self.snapshot.config.hostname.as_str(),
-            now_secs: Timestamp::now().0 / MS_A_SECOND,
-        }
+        spf_question(&self.snapshot, &self.facts, self.peer.ip())
     }
 
     /// What SPF says of the reverse-path, where Spoofing Protection of the fax account of

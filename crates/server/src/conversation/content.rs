@@ -15,6 +15,7 @@ use smtp::{Refusal, Reply};
 use store::{Body, BodyWriter, Store, StoreError};
 
 use super::filters::{Filtered, Unfiltered, by_milter};
+use super::flow::Charged;
 use super::{Conversation, Transaction};
 use crate::fax::judge;
 use crate::intake::{Fate, Intake, Taken};
@@ -168,8 +169,8 @@ impl Conversation {
             Err(error) => return Answer::Refuse(self.bad_header(&error)),
         };
         self.facts.scan = scan;
-        if self.has_virus() {
-            self.remember_sender(crate::lists::Outcome::Virus);
+        if let Some(bad) = self.scanned_badly() {
+            self.remember_sender(bad);
         }
         let octets = header.as_bytes().len() as u64;
         self.facts.recipient_count = u32::try_from(recipients.len()).ok();
@@ -211,8 +212,15 @@ impl Conversation {
         if let Some(refusal) = self.refusal_of_all(&refusals) {
             return Answer::Refuse(refusal);
         }
+        for address in chosen_by_rules(&judged).chain(added.iter().map(|(address, _)| address)) {
+            if let Err(refusal) = self.look_up(address).await {
+                return Answer::Refuse(refusal);
+            }
+        }
         let sent = usage(refusals.iter().filter(|refusal| refusal.is_none()).count(), &body);
-        let charged = match self.charge(sent) {
+        let taken = judged.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+        let faxes = self.faxes(taken.map(|(judged, _)| &judged.recipient.address));
+        let charged = match self.charge(sent, faxes) {
             Ok(charged) => charged,
             Err(refusal) => return Answer::Refuse(refusal),
         };
@@ -253,20 +261,30 @@ impl Conversation {
         let now = Timestamp::now();
         // The counters are asked for first, so they are kept with the message or before it.
         let guard = &self.server.guard;
-        let (kept, accepted) = tokio::join!(guard.keep(&charged, now), intake.accept(&self.server));
-        if let Err(error) = kept {
-            tracing::error!(%error, "a quota's counters were not kept");
+        let (mail, faxes, accepted) = tokio::join!(
+            guard.keep(&charged.mail, now),
+            guard.keep(&charged.faxes, now),
+            intake.accept(&self.server)
+        );
+        for kept in [mail, faxes] {
+            if let Err(error) = kept {
+                tracing::error!(%error, "a quota's counters were not kept");
+            }
         }
         match accepted {
             Ok(taken) => {
-                self.server.warn_soon(&snapshot, trace, self.own_account(), charged.warnings);
-                if !self.has_virus() {
+                let faxing = self.facts.sender.as_ref().and_then(|path| path.address()).cloned();
+                let Charged { mail, faxes } = charged;
+                self.server.warn_soon(&snapshot, trace, self.own_account(), mail.warnings);
+                self.server.warn_soon(&snapshot, trace, faxing, faxes.warnings);
+                if self.scanned_badly().is_none() {
                     self.remember_sender(crate::lists::Outcome::Accepted);
                 }
                 self.taken(taken, &promised, &judged, &refusals)
             }
             Err(error) => {
-                guard.give_back(&charged);
+                guard.give_back(&charged.mail);
+                guard.give_back(&charged.faxes);
                 Answer::Refuse(self.not_stored(&error))
             }
         }
@@ -440,8 +458,18 @@ pub(crate) fn refuses_header(limits: &Limits, hops: usize, octets: u64) -> Optio
 }
 
 /// What a message to `recipients` comes to under a quota.
+/// Where rules send the message, beside those it was for.
+fn chosen_by_rules(judged: &[Judged]) -> impl Iterator<Item = &Address> {
+    let taken = judged.iter().filter(|judged| judged.decision.outcome.refusal().is_none());
+    taken.flat_map(|Judged { decision: Decision { settings, .. }, .. }| {
+        let redirect = settings.redirect.iter().map(|redirect| &*redirect.value);
+        redirect.chain(settings.add_recipients.iter().map(|added| &*added.value))
+    })
+}
+
 fn usage(recipients: usize, body: &Body) -> Usage {
-    Usage { messages: 1, recipients: recipients as u64, octets: body.len_octets() }
+    let octets = body.len_octets();
+    Usage { messages: 1, recipients: recipients as u64, octets, ..Usage::default() }
 }
 
 fn try_again() -> Refusal {

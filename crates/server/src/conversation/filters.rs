@@ -70,6 +70,18 @@ impl Conversation {
         self.heed(said, Stage::Hello, None)
     }
 
+    /// Tells them of a line that is no command.
+    pub(super) async fn milters_unknown(&mut self, line: &str) -> Result<(), Refusal> {
+        if self.filters.is_empty() {
+            return Ok(());
+        }
+        let macros = self.macros(self.transaction.as_ref().map(|t| t.trace));
+        match self.filters.unknown(line, &macros).await {
+            Said::Continue | Said::Discard { .. } => Ok(()),
+            Said::Refuse(refused) => Err(refusal(&refused)),
+        }
+    }
+
     /// Tells them of MAIL.
     pub(super) async fn milters_mail(
         &mut self,
@@ -293,9 +305,7 @@ impl Conversation {
             Said::Continue | Said::Discard { .. } => return Ok(()),
             Said::Refuse(refused) => refused,
         };
-        let (code, status) = (refused.code, refused.status);
-        let reply = Reply::new(code, status.subject, status.detail, refused.text);
-        let refusal = Refusal { reply, close: refused.close };
+        let refusal = refusal(&refused);
         self.note_filter(&refused.by, &refusal, stage, recipient);
         Err(refusal)
     }
@@ -412,6 +422,13 @@ impl Conversation {
 /// A milter as the evidence names what decided.
 pub(super) fn by_milter(name: &str) -> evidence::RuleRef {
     evidence::RuleRef { number: None, name: format!("milter {name}"), origin: None }
+}
+
+/// A milter's refusal as the client hears it.
+fn refusal(refused: &::filters::milter::Refusal) -> Refusal {
+    let status = refused.status;
+    let reply = Reply::new(refused.code, status.subject, status.detail, refused.text.clone());
+    Refusal { reply, close: refused.close }
 }
 
 fn bracketed(path: &ReversePath) -> String {

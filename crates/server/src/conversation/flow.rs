@@ -1,8 +1,9 @@
 //! Flow control in a session: size limits, quotas, spamtraps, and what counts towards a ban.
 
+use accounts::Directory;
 use accounts::security::{self, Abuse};
 use flow::size::Direction;
-use flow::{Incident, Reached, Sender, SizeLimits, Standing, Taken, Usage, What};
+use flow::{Incident, Quotas, Reached, Sender, SizeLimits, Standing, Taken, Usage, What};
 use mail::{Address, Timestamp};
 use rules::built_in;
 use rules::size::Octets;
@@ -10,6 +11,7 @@ use rules::{Decision, FlowFacts, MessageFacts, Word};
 use smtp::{Refusal, Reply};
 
 use super::Conversation;
+use crate::fax::{judge, quota};
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
@@ -27,6 +29,15 @@ pub(super) struct Flow {
     declared_octets: u64,
     /// Recipients that do not exist here.
     unknown: u32,
+}
+
+/// What was counted for a message, to be kept with it or given back.
+#[derive(Default)]
+pub(super) struct Charged {
+    /// For who signed in, or the client.
+    pub mail: Taken,
+    /// For who faxes.
+    pub faxes: Taken,
 }
 
 /// The words of a refusal, in place of those of the built-in rule.
@@ -57,7 +68,8 @@ impl Conversation {
     /// Begins a transaction: looks whether a quota is used up or the size too large.
     pub(super) fn flow_at_mail(&mut self, declared_octets: Option<u64>) {
         self.flow.declared_octets = declared_octets.unwrap_or(0);
-        let usage = Usage { messages: 1, recipients: 1, octets: self.flow.declared_octets.max(1) };
+        let octets = self.flow.declared_octets.max(1);
+        let usage = Usage { messages: 1, recipients: 1, octets, ..Usage::default() };
         let size =
             MessageFacts { size_octets: self.flow.declared_octets, ..MessageFacts::default() };
         let own = self.own_address();
@@ -78,6 +90,26 @@ impl Conversation {
         self.note_exceeded(&limits, &size, 0, taken.saturating_add(1));
         let usage = Usage { recipients: u64::from(taken) + 1, ..Usage::default() };
         self.note_quota(usage, &[What::Recipients]);
+        self.note_fax_quota(recipient);
+    }
+
+    /// Looks whether one more fax has room, if the recipient is one.
+    fn note_fax_quota(&mut self, recipient: &Address) {
+        let Some(from) = self.facts.sender.as_ref().and_then(|path| path.address()) else { return };
+        if judge::asked(&self.snapshot, recipient).is_none() {
+            return;
+        }
+        let so_far = self.transaction.iter().flat_map(|t| &t.recipients);
+        let faxes = self.faxes(so_far.map(|known| &known.address)) + 1;
+        let now = Timestamp::now();
+        if let Err(reached) = quota::check(&self.server, &self.snapshot, from, faxes, now) {
+            self.quota_reached(&reached, now);
+        }
+    }
+
+    /// How many of `recipients` are fax machines.
+    pub(super) fn faxes<'a>(&self, recipients: impl Iterator<Item = &'a Address>) -> u64 {
+        recipients.filter(|address| judge::asked(&self.snapshot, address).is_some()).count() as u64
     }
 
     /// Looks at the whole message for one recipient.
@@ -103,14 +135,30 @@ impl Conversation {
         !self.snapshot.flow.sizes.is_empty()
     }
 
-    /// Counts what is about to be accepted.
-    pub(super) fn charge(&mut self, usage: Usage) -> Result<Taken, Refusal> {
+    /// Counts what is about to be accepted, `faxes` of it for the fax service.
+    pub(super) fn charge(&mut self, usage: Usage, faxes: u64) -> Result<Charged, Refusal> {
         let now = Timestamp::now();
-        let groups: [String; 0] = [];
+        let mail = self.charge_mail(usage, now)?;
+        let from = self.facts.sender.as_ref().and_then(|path| path.address());
+        let (Some(from), 1..) = (from, faxes) else {
+            return Ok(Charged { mail, faxes: Taken::default() });
+        };
+        match quota::take_faxes(&self.server, &self.snapshot, from, faxes, now) {
+            Ok(faxes) => Ok(Charged { mail, faxes }),
+            Err(reached) => {
+                self.server.guard.give_back(&mail);
+                Metrics::count(&self.server.metrics.quotas, reached.limit.what.word());
+                Err(Why::quota(&reached, now).refusal(452, 5, 3))
+            }
+        }
+    }
+
+    fn charge_mail(&self, usage: Usage, now: Timestamp) -> Result<Taken, Refusal> {
+        let groups = self.groups();
         let sender = Sender {
             account: self.facts.authenticated.as_deref(),
             groups: &groups,
-            client: self.peer.ip(),
+            client: Some(self.peer.ip()),
         };
         let taken = self.server.guard.take(&self.snapshot.flow, &sender, usage, now);
         taken.map_err(|reached| {
@@ -230,24 +278,41 @@ impl Conversation {
         self.flow.why = Some(Why { text, never: None });
     }
 
+    /// The groups of who signed in, of those that quotas name.
+    fn groups(&self) -> Vec<Address> {
+        let account = self.facts.authenticated.as_deref();
+        groups_of(account, &self.snapshot.flow.quotas, self.server.accounts.directory())
+    }
+
     fn note_quota(&mut self, usage: Usage, about: &[What]) {
         let now = Timestamp::now();
-        let groups: [String; 0] = [];
+        let groups = self.groups();
         let sender = Sender {
             account: self.facts.authenticated.as_deref(),
             groups: &groups,
-            client: self.peer.ip(),
+            client: Some(self.peer.ip()),
         };
         let Err(reached) = self.server.guard.check(&self.snapshot.flow, &sender, usage, now) else {
             return;
         };
-        if !about.contains(&reached.limit.what) {
-            return;
+        if about.contains(&reached.limit.what) {
+            self.quota_reached(&reached, now);
         }
+    }
+
+    fn quota_reached(&mut self, reached: &Reached, now: Timestamp) {
         Metrics::count(&self.server.metrics.quotas, reached.limit.what.word());
         self.facts.flow.get_or_insert_default().quota = Some(word_of(reached.limit.what));
-        self.flow.why = Some(Why::quota(&reached, now));
+        self.flow.why = Some(Why::quota(reached, now));
     }
+}
+
+/// The groups that `account` is in, of those that `quotas` name.
+pub fn groups_of(account: Option<&str>, quotas: &Quotas, directory: &Directory) -> Vec<Address> {
+    let Some(account) = account.and_then(|account| Address::parse(account).ok()) else {
+        return Vec::new();
+    };
+    quotas.groups().filter(|group| directory.is_member(group, &account)).cloned().collect()
 }
 
 impl Why {
@@ -263,10 +328,12 @@ impl Why {
             }
             None => {
                 let never = match limit.what {
-                    What::Recipients => (550, 5, 3),
-                    What::Messages | What::Octets => (552, 3, 4),
+                    What::Recipients => Some((550, 5, 3)),
+                    What::Messages | What::Octets => Some((552, 3, 4)),
+                    // Each number is a fax of its own: what has no room can go in another time.
+                    What::Faxes | What::Pages => None,
                 };
-                Self { text: format!("{what}, and this alone is more"), never: Some(never) }
+                Self { text: format!("{what}, and this alone is more"), never }
             }
         }
     }
@@ -317,17 +384,26 @@ pub(crate) fn direction(
 /// A count as people read it.
 pub(crate) fn amount(what: What, number: u64) -> String {
     match what {
-        What::Messages | What::Recipients => format!("{number} {}", what.word()),
+        What::Messages | What::Recipients | What::Faxes | What::Pages => {
+            format!("{number} {}", what.word())
+        }
         What::Octets => Octets(number).to_string(),
     }
 }
 
+/// Which limit leaves no room, in a sentence without its end.
+pub(crate) fn reached_in_words(reached: &Reached, now: Timestamp) -> String {
+    Why::quota(reached, now).text
+}
+
 /// The fact of a count.
-fn word_of(what: What) -> Word {
+pub(crate) fn word_of(what: What) -> Word {
     match what {
         What::Messages => Word::Messages,
         What::Recipients => Word::Recipients,
         What::Octets => Word::Octets,
+        What::Faxes => Word::Faxes,
+        What::Pages => Word::Pages,
     }
 }
 

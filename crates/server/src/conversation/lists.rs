@@ -10,6 +10,7 @@ use rules::{Decision, ListFacts, RecipientFacts, Settings, list_rules};
 use tokio::task::JoinHandle;
 
 use super::Conversation;
+use crate::filtering::is_bad;
 use crate::lists::Outcome;
 
 /// What the lists are being asked about the client.
@@ -62,9 +63,11 @@ impl Conversation {
         lists.remember(&self.server, self.peer.ip(), domain.as_ref(), outcome);
     }
 
-    /// Whether a scanner found a virus in the message.
-    pub(super) fn has_virus(&self) -> bool {
-        self.facts.scan.as_ref().is_some_and(|scan| !scan.viruses.is_empty())
+    /// What scanners make of the message for the reputation of its sender, if it is bad.
+    pub(super) fn scanned_badly(&self) -> Option<Outcome> {
+        let scan = self.facts.scan.as_ref()?;
+        let outcome = if scan.viruses.is_empty() { Outcome::Spam } else { Outcome::Virus };
+        is_bad(scan).then_some(outcome)
     }
 
     /// Notes in the reputation that a rule of lists refused.
@@ -99,7 +102,9 @@ impl Conversation {
             return false;
         };
         let (server, ip) = (&self.server, self.peer.ip());
-        let waiting = lists.is_waiting(server, ip, &sender, &recipient.address).await;
+        let proven = self.sender_domain().filter(|_| self.known_spf() == Some(fax::Spf::Pass));
+        let proven = proven.as_ref();
+        let waiting = lists.is_waiting(server, ip, proven, &sender, &recipient.address).await;
         self.list_facts().waiting = waiting;
         waiting
     }

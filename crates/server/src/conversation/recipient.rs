@@ -1,15 +1,25 @@
 //! Whether a recipient is taken.
 
 use accounts::Resolution;
+use fax::offramp::ReturnPath;
 use mail::{Address, Recipient, ReversePath, Timestamp};
 use rules::{AccountKind, Decision, RecipientFacts, Stage};
 use signing::Srs;
 use smtp::{Refusal, Reply};
 
 use super::{Conversation, is_open};
-use crate::fax::judge;
+use crate::fax::{judge, t37};
 
 impl Conversation {
+    /// Asks other directories who is at `address`, where they keep our people.
+    pub(super) async fn look_up(&self, address: &Address) -> Result<(), Refusal> {
+        let asked = self.server.accounts.directory().look_up(address, Timestamp::now()).await;
+        asked.map_err(|_| {
+            let text = "The directory of accounts cannot be asked now, try again later";
+            Refusal::new(Reply::new(451, 3, 0, text))
+        })
+    }
+
     /// Asks the rules, the directory and what is known of the way out.
     pub(super) async fn consider(
         &mut self,
@@ -20,14 +30,13 @@ impl Conversation {
         {
             return self.consider_returned(&srs, recipient);
         }
+        if let Some(path) = t37::return_path(&self.snapshot, &recipient.address) {
+            return self.consider_report(path, recipient).await;
+        }
         if self.is_for_reports(&recipient.address) {
             return self.consider_our_own(recipient);
         }
-        let directory = self.server.accounts.directory();
-        if directory.look_up(&recipient.address, Timestamp::now()).await.is_err() {
-            let text = "The directory of accounts cannot be asked now, try again later";
-            return Err(Refusal::new(Reply::new(451, 3, 0, text)));
-        }
+        self.look_up(&recipient.address).await?;
         let resolution = self.server.accounts.directory().resolve(&recipient.address);
         let facts = recipient_facts(&recipient.address, &resolution);
         self.wait_for_lists().await;
@@ -92,6 +101,30 @@ impl Conversation {
             return Err(refuse(capitalised(&error.to_string())));
         }
         self.consider_our_own(recipient)
+    }
+
+    /// A report of an off-ramp. Only notifications come to such an address, and only while a fax
+    /// knows its secret.
+    async fn consider_report(
+        &mut self,
+        path: ReturnPath,
+        recipient: &Recipient,
+    ) -> Result<RecipientFacts, Refusal> {
+        let refuse = |code, status: (u16, u16), text: &'static str| {
+            tracing::info!(ip = %self.peer.ip(), fax = ?path, "refused: {text}");
+            Refusal::new(Reply::new(code, status.0, status.1, text))
+        };
+        if self.facts.sender != Some(ReversePath::Null) {
+            return Err(refuse(550, (7, 1), "Only notifications are taken for this address"));
+        }
+        match t37::expecting(&self.server, path).await {
+            Ok(Some(_)) => self.consider_our_own(recipient),
+            Ok(None) => Err(refuse(550, (1, 1), "No such address here")),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "a report cannot be looked up");
+                Err(refuse(451, (3, 0), "Try again later"))
+            }
+        }
     }
 
     /// Whether an address is the one for reports, and has no mailbox.

@@ -10,12 +10,13 @@ use super::Conversation;
 use crate::metrics::Metrics;
 
 /// The mechanisms that are known here, in the order in which they are offered.
-const KNOWN: [Mechanism; 11] = [
+const KNOWN: [Mechanism; 12] = [
     Mechanism::ScramSha256Plus,
     Mechanism::ScramSha256,
     Mechanism::ScramSha1Plus,
     Mechanism::ScramSha1,
     Mechanism::External,
+    Mechanism::GssApi,
     Mechanism::OAuthBearer,
     Mechanism::XOAuth2,
     Mechanism::Plain,
@@ -158,6 +159,9 @@ impl Conversation {
                     if failure.counts() || failure == Failure::LockedOut {
                         tracing::warn!(target: "mailkeep", "{}", security::security_line(
                             self.peer.ip(), self.site.service(), &user, failure));
+                    } else {
+                        tracing::info!(ip = %self.peer.ip(), listener = %self.site.name, ?user,
+                            mechanism = mechanism.name(), reason = failure.word(), "sign-in failed");
                     }
                     return refuse(failure);
                 }

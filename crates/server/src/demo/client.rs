@@ -3,7 +3,7 @@
 //! It is no part of the server: it knows nothing of `smtp`, so that what it shows is what
 //! any client would see.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use mail::{Domain, Timestamp};
 use tls::{Anchor, Handshake, Offer, Peer, Verification};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use super::reply::Reply;
@@ -64,7 +64,22 @@ impl Client {
     ///
     /// When nobody listens or the greeting does not come.
     pub async fn connect(address: SocketAddr, name: &'static str) -> Result<Self> {
-        let stream = timeout(PATIENCE, TcpStream::connect(address))
+        Self::connect_from(address, name, Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same from another address of loopback.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_from(
+        address: SocketAddr,
+        name: &'static str,
+        from: Ipv4Addr,
+    ) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        let stream = timeout(PATIENCE, socket.connect(address))
             .await?
             .with_context(|| format!("no connection to {address}"))?;
         stream.set_nodelay(true)?;

@@ -113,6 +113,16 @@ force-encrypt {{
     dropper.test
 }}
 
+# Mail to 2025550147@fax.clinic.test becomes a fax. There is no line here, so it waits.
+fax clinic {{
+    domains              fax.clinic.test
+    organisation         "Clinic"
+    main-number          "+1 202 555 0199"
+    country              US
+    user                 dr.lee@clinic.test {{ number "+1 202 555 0101" }}
+    spoofing-protection  on softfail reject
+}}
+
 # Short times, so that nobody has to wait for a story to end.
 queue {{
     retry          2s 5s 30s 1m

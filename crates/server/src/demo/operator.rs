@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -107,6 +108,7 @@ impl Operator {
             helo: "laptop.clinic.test".to_owned(),
             channel: control::explain::Channel::Plain,
             authenticated: None,
+            spf: None,
             listener: Some(listener.to_owned()),
             message: None,
             size_octets: None,
@@ -142,19 +144,8 @@ impl Operator {
     ///
     /// When it is not over in time; the error tells how far it is.
     pub async fn follow(&self, id: &str, is_over: impl Fn(&Trace) -> bool) -> Result<Trace> {
-        let until = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let answer = self.ask(&Request::Trace(query(Some(id), None, None))).await?;
-            if let Some(trace) = Trace::read(&answer)
-                && is_over(&trace)
-            {
-                return Ok(trace);
-            }
-            if tokio::time::Instant::now() > until {
-                bail!("after {PATIENCE:?} this is still all:\n{}", answer.text);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        let told = Request::Trace(query(Some(id), None, None));
+        self.wait_for(&told, |answer| Trace::read(answer).filter(&is_over)).await
     }
 
     /// The refusal of mail to `address` since an instant.
@@ -164,15 +155,50 @@ impl Operator {
     /// When there is none.
     pub async fn refusal(&self, address: &str, since: Timestamp) -> Result<Trace> {
         let address = Address::parse(address)?;
-        let query = query(None, Some(address), Some(since));
+        let told = Request::Trace(query(None, Some(address), Some(since)));
+        let id = self.wait_for(&told, refused_id).await?;
+        self.follow(&id, |trace| trace.refused().is_some()).await
+    }
+
+    /// The fax that the message `id` became.
+    ///
+    /// # Errors
+    ///
+    /// When there is none in time.
+    pub async fn fax_of(&self, id: &str) -> Result<Value> {
+        let jobs = Request::Fax(control::fax::Request::newest());
+        self.wait_for(&jobs, |answer| {
+            let faxes = answer.json["faxes"].as_array()?;
+            faxes.iter().find(|fax| fax["message"] == id).cloned()
+        })
+        .await
+    }
+
+    /// Has the pages of a fax written to `folder` as pictures, and says where they are.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be drawn or written.
+    pub async fn fax_pages(&self, id: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+        let (id, to) = (id.to_owned(), folder.to_owned());
+        let written = self.demand(&Request::Fax(control::fax::Request::Pages { id, to })).await?;
+        Ok(written.text.lines().map(PathBuf::from).collect())
+    }
+
+    /// Asks until the answer has what `read` looks for.
+    async fn wait_for<T>(
+        &self,
+        request: &Request,
+        read: impl Fn(&Answer) -> Option<T>,
+    ) -> Result<T> {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let answer = self.ask(&Request::Trace(query.clone())).await?;
-            if let Some(id) = refused_id(&answer) {
-                return self.follow(&id, |trace| trace.refused().is_some()).await;
+            let answer = self.ask(request).await?;
+            if let Some(found) = read(&answer) {
+                return Ok(found);
             }
             if tokio::time::Instant::now() > until {
-                bail!("no refusal was recorded; the server says: {}", answer.text);
+                bail!("after {PATIENCE:?} this is still all:\n{}", answer.text);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -1,5 +1,6 @@
 //! The stories: each plays real mail and checks what came of it.
 
+mod fax;
 mod loopback;
 mod not_sent;
 mod proven;
@@ -51,6 +52,9 @@ pub async fn tell(place: &Place, page: &mut Page) -> Result<()> {
     page.end(outcome);
     page.story("A smart host is spoken to with TLS 1.2 or 1.3, or not at all");
     let outcome = smart_host::tell(&stage, page).await;
+    page.end(outcome);
+    page.story("A mail becomes fax pages, and a forged one does not");
+    let outcome = fax::tell(&stage, page).await;
     page.end(outcome);
     page.story("Nothing leaves this machine");
     let outcome = loopback::tell(&stage, page).await;

@@ -14,6 +14,7 @@ use store::Settle;
 
 use super::content::{Outgoing, outgoing};
 use super::{Work, fax, lease_end, report, route, schedule};
+use crate::fax::t37::{self, Passage};
 use crate::message::Way;
 use crate::metrics::Metrics;
 use crate::notices;
@@ -57,23 +58,43 @@ pub(super) async fn run(server: &Arc<Server>, work: Work) -> Result<()> {
         Some(json) => serde_json::from_slice(json).context("its way cannot be read")?,
         None => Way::default(),
     };
-    let (outcomes, tried) = match &way.refused {
-        Some(refused) => {
+    let passage = match t37::begin(server, &snapshot, &work.reverse_path, work.trace).await {
+        Ok(passage) => passage,
+        Err(error) => {
+            soon_again(server, &work).await?;
+            return Err(error);
+        }
+    };
+    let (outcomes, tried) = match (&way.refused, &passage) {
+        (Some(refused), _) => {
             let reason = Reason::Rule(refused.text.clone());
             let trouble = Trouble::new(refused.status, reason, refused.text.clone());
             (vec![queue::Outcome::Permanent(trouble); recipients.len()], Vec::new())
         }
-        None => match attempt(server, &snapshot, &work, &way, &recipients).await {
-            Ok(found) => found,
-            Err(error) => {
-                let soon = Timestamp::now().plus(AGAIN_AFTER_FAILURE);
-                let shortened = server.store.renew(&work.lease, soon).await;
-                shortened.context("its lease stands")?.into_inner();
-                return Err(error);
+        (None, Passage::Stopped) => {
+            let stopped = queue::Outcome::Permanent(Passage::stopped());
+            (vec![stopped; recipients.len()], Vec::new())
+        }
+        (None, Passage::Ordinary | Passage::Fax(_)) => {
+            match attempt(server, &snapshot, &work, &way, &recipients).await {
+                Ok(found) => found,
+                Err(error) => {
+                    passage.put_back(server, &snapshot).await;
+                    soon_again(server, &work).await?;
+                    return Err(error);
+                }
             }
-        },
+        }
     };
-    settle(server, &snapshot, work, &recipients, &outcomes, &tried).await
+    settle(server, &snapshot, work, &recipients, &outcomes, &tried, passage).await
+}
+
+/// Nothing was attempted: the entry comes back before its lease would end.
+async fn soon_again(server: &Server, work: &Work) -> Result<()> {
+    let soon = Timestamp::now().plus(AGAIN_AFTER_FAILURE);
+    let shortened = server.store.renew(&work.lease, soon).await;
+    shortened.context("its lease stands")?.into_inner();
+    Ok(())
 }
 
 async fn attempt(
@@ -311,6 +332,7 @@ async fn settle(
     recipients: &[QueuedRecipient],
     outcomes: &[queue::Outcome],
     tried: &[Tried],
+    passage: Passage,
 ) -> Result<()> {
     let at = Timestamp::now();
     let entry = queue::Entry {
@@ -323,6 +345,7 @@ async fn settle(
     let schedule = schedule(&snapshot.config);
     let bounces = DoubleBounce::default();
     let followed = transition(&schedule, &bounces, &entry, outcomes, at, fastrand::u32(..));
+    t37::end(server, snapshot, passage, &followed).await;
     let notices = notices::compose(server, snapshot, &work, &followed, at).await?;
     let evidence = if server.keeps_evidence() {
         report::evidence(&work, tried, &followed, notices.first().map(|notice| notice.trace), at)

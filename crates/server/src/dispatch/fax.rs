@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use delivery::{Attempt, Cause, Outcome};
-use mail::{Envelope, Status, Timestamp};
+use mail::{Envelope, ReversePath, Status, Timestamp};
 use store::{BlobId, Store};
 
 use super::{Source, Work};
+use crate::fax::t37;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
 
@@ -33,9 +34,11 @@ pub(super) async fn attempt(
     let Some(account) = snapshot.config.fax_account(account) else {
         return failed(Status::new(4, 3, 5), "the fax account is not there at the moment");
     };
-    let Some(sender) = work.reverse_path.address() else {
+    let is_report = work.reverse_path == ReversePath::Null
+        && envelope.recipients.iter().all(|r| t37::return_path(snapshot, &r.address).is_some());
+    if work.reverse_path == ReversePath::Null && !is_report {
         return failed(Status::new(5, 7, 1), "a message without a sender is not faxed");
-    };
+    }
     let content = match &work.content {
         Source::Memory(bytes) => bytes.to_vec(),
         Source::Stored(_, octets) if *octets > FAXED_MAX_OCTETS => {
@@ -48,6 +51,9 @@ pub(super) async fn attempt(
                 return failed(Status::new(4, 3, 0), "the message cannot be read at the moment");
             }
         },
+    };
+    let Some(sender) = work.reverse_path.address() else {
+        return t37::take_reports(server, snapshot, &envelope.recipients, &content).await;
     };
     let order = crate::fax::make::Order {
         trace: work.trace,

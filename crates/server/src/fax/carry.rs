@@ -1,20 +1,20 @@
 //! Faxes on their way: handed to a transport when they are due, followed to their end.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use config::model::{FaxTransport, Host};
+use config::model::FaxLine;
 use fax::{Event, Options, Outcome, Reason, State};
 use mail::{Timestamp, TraceId};
 use store::{FAXES_PAGE_MAX, FaxQuery};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::provider::{self, Hearing};
 use super::record::{self, Fax};
-use super::{hylafax, spool};
+use super::{hylafax, spool, t37};
 use crate::server::Server;
 use crate::snapshot::Snapshot;
 
@@ -25,15 +25,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait after the store failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// How long until a transport is asked again what became of an uncertain fax.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
-/// The port of hfaxd.
-const HFAXD_PORT: u16 = 4559;
+pub const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is under way, and how it is steered.
 #[derive(Default)]
 pub struct Faxes {
     wake: Notify,
     under_way: Mutex<HashMap<TraceId, watch::Sender<bool>>>,
+    /// The faxes that providers may tell of.
+    pub hearing: Hearing,
+    /// The webhooks that were taken lately.
+    pub webhooks: provider::webhook::Taken,
 }
 
 /// What a transport needs to know of a fax.
@@ -53,6 +55,10 @@ pub struct Errand {
     pub pages: u32,
     /// The first to be sent, from 1.
     pub first_page: u32,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+    /// When it is given up.
+    pub expires: Timestamp,
     /// What the transport calls it, if it has it already.
     pub known_as: Option<String>,
 }
@@ -93,7 +99,8 @@ impl Reporter {
 }
 
 impl Errand {
-    fn of(server: &Server, fax: &Fax) -> Self {
+    /// What there is to do for a fax.
+    pub fn of(server: &Server, fax: &Fax) -> Self {
         Self {
             id: fax.row.id,
             number: fax.row.number.clone(),
@@ -102,6 +109,8 @@ impl Errand {
             file: record::file(server.data(), fax.row.id),
             pages: fax.record.job.pages,
             first_page: fax.record.job.first_page(),
+            attempt: fax.record.job.counters.dials,
+            expires: fax.record.job.expires,
             known_as: fax.record.transport_id.clone(),
         }
     }
@@ -145,7 +154,8 @@ impl Faxes {
         under_way.get(&id).is_some_and(|steer| steer.send(true).is_ok())
     }
 
-    fn is_under_way(&self, id: TraceId) -> bool {
+    /// Whether somebody follows a fax just now.
+    pub fn is_under_way(&self, id: TraceId) -> bool {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
     }
 
@@ -246,33 +256,41 @@ async fn attempt(
     mut steered: watch::Receiver<bool>,
 ) -> Result<()> {
     let snapshot = server.snapshot();
+    if let State::Mailed { .. } = fax.record.job.state {
+        return t37::look(server, &snapshot, &mut fax).await;
+    }
     let Some(account) = snapshot.config.fax_account(&fax.row.account) else {
         return unserved(server, &snapshot, &mut fax).await;
     };
-    let transport = account.transport.value.clone();
-    if transport == FaxTransport::None {
-        return unserved(server, &snapshot, &mut fax).await;
-    }
     let is_question = fax.record.job.state == State::Uncertain;
     if is_question && fax.record.transport_id.is_none() {
         // It never had a name there, so it was never handed over: it may be sent again.
         let ended = Event::Ended(Outcome::Not(Reason::TransportDown));
         return fax.apply(server, &snapshot, &ended, Timestamp::now()).await;
     }
+    let chosen = if is_question {
+        fax.own_line(account).map(|line| (line, false))
+    } else {
+        fax.next_line(account)?
+    };
+    let Some((line, has_other)) = chosen else {
+        return unserved(server, &snapshot, &mut fax).await;
+    };
     if !is_question {
-        if fax.record.transport_id.is_some() {
-            fax.forget_name();
-        }
+        fax.goes_by(line);
         fax.apply(server, &snapshot, &Event::Started, Timestamp::now()).await?;
         if fax.record.job.state.is_final() {
             return Ok(());
         }
     }
+    if let FaxLine::T37(domain) = line {
+        return t37::carry(server, &snapshot, &mut fax, domain, is_question).await;
+    }
     let errand = Errand::of(server, &fax);
     let (reports, mut progress) = mpsc::channel(4);
     let reporter = Reporter(reports);
     let mut cancelled = steered.clone();
-    let work = carry(&snapshot, &transport, &errand, &reporter, &mut cancelled);
+    let work = carry(server, &snapshot, line, &errand, &reporter, &mut cancelled);
     tokio::pin!(work);
     let mut may_cancel = true;
     let carried = loop {
@@ -306,6 +324,8 @@ async fn attempt(
             Event::Restarted
         }
     };
+    let is_down = event == Event::Ended(Outcome::Not(Reason::TransportDown));
+    let event = if is_down && has_other { fax.diverted(line) } else { fax.ended_round(event) };
     let is_lost = event == Event::Restarted;
     fax.apply(server, &snapshot, &event, Timestamp::now()).await?;
     if is_lost {
@@ -338,7 +358,7 @@ async fn note(server: &Server, snapshot: &Snapshot, fax: &mut Fax, told: Progres
     }
 }
 
-/// The account has no transport: the fax waits and says so, until it is too old.
+/// No transport is there for it: the fax waits and says so, until it is too old.
 async fn unserved(server: &Server, snapshot: &Snapshot, fax: &mut Fax) -> Result<()> {
     if fax.record.job.state == State::Uncertain {
         return fax.look_again(server, Timestamp::now().plus(ASK_AGAIN)).await;
@@ -346,32 +366,34 @@ async fn unserved(server: &Server, snapshot: &Snapshot, fax: &mut Fax) -> Result
     fax.apply(server, snapshot, &Event::Unserved, Timestamp::now()).await
 }
 
+/// Carries a fax by a transport that answers while it is asked.
 async fn carry(
+    server: &Server,
     snapshot: &Snapshot,
-    transport: &FaxTransport,
+    line: &FaxLine,
     errand: &Errand,
     reporter: &Reporter,
     cancelled: &mut watch::Receiver<bool>,
 ) -> Result<Carried> {
-    match transport {
-        FaxTransport::None => Ok(Carried::Ended(Outcome::Not(Reason::NoTransport))),
-        FaxTransport::Spool(folder) => spool::carry(folder, errand, reporter, cancelled).await,
-        FaxTransport::Hylafax { server, credentials } => {
-            let port = server.port.unwrap_or(HFAXD_PORT);
-            let address = match &server.host {
-                Host::Address(address) => SocketAddr::new(*address, port),
-                Host::Name(name) => tokio::net::lookup_host((name.as_str(), port))
-                    .await?
-                    .next()
-                    .with_context(|| format!("{name} has no address"))?,
+    match line {
+        FaxLine::Spool(folder) => spool::carry(folder, errand, reporter, cancelled).await,
+        FaxLine::Provider(name) => {
+            let provider = snapshot.config.fax_provider(name);
+            let provider = provider.with_context(|| format!("there is no provider {name}"))?;
+            let credentials = provider.credentials.as_deref();
+            let line = provider::Line {
+                provider,
+                web: &snapshot.web,
+                credentials: credentials.and_then(|name| snapshot.credentials(name)),
+                hearing: &server.faxes.hearing,
             };
-            if !snapshot.egress.allows(address.ip()) {
-                bail!("the demo does not connect beyond this machine");
-            }
-            let credentials = credentials.as_deref().and_then(|name| snapshot.credentials(name));
-            let server = hylafax::Server { address, credentials };
+            provider::carry(&line, errand, reporter, cancelled).await
+        }
+        FaxLine::Hylafax { server, credentials } => {
+            let server = hylafax::Server::find(snapshot, server, credentials.as_deref()).await?;
             hylafax::carry(&server, errand, reporter, cancelled).await
         }
+        FaxLine::T37(domain) => bail!("the mail queue carries faxes to {domain}"),
     }
 }
 
@@ -391,6 +413,8 @@ mod tests {
         let path = folder.path().join("fax.tif");
         std::fs::write(&path, &file).unwrap();
         let errand = |first_page| Errand {
+            attempt: 1,
+            expires: Timestamp(0),
             id: TraceId::generate(0),
             number: "+15550100".to_owned(),
             caller: String::new(),

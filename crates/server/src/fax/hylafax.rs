@@ -4,10 +4,13 @@
 //! Every call is one job with one dial; repeating is our business, so that reasons are
 //! counted apart. Between looks no connection is kept, so hfaxd may restart.
 
+pub mod recvq;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use config::model::{Host, Target};
 use fax::{Outcome, Paper, Reason, Resolution};
 use smtp::client::Credentials;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,6 +20,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::carry::{Carried, Errand, Progress, Reporter};
+use super::draw;
+use crate::snapshot::Snapshot;
+
+/// The port of hfaxd.
+const PORT: u16 = 4559;
 
 /// One reply, or one connection.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +40,32 @@ const LINES_MAX: usize = 64;
 pub struct Server<'a> {
     pub address: SocketAddr,
     pub credentials: Option<&'a Credentials>,
+}
+
+impl<'a> Server<'a> {
+    /// The server that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// When its name has no address, or the demo may not connect to it.
+    pub async fn find(
+        snapshot: &'a Snapshot,
+        target: &Target,
+        credentials: Option<&str>,
+    ) -> Result<Self> {
+        let port = target.port.unwrap_or(PORT);
+        let address = match &target.host {
+            Host::Address(address) => SocketAddr::new(*address, port),
+            Host::Name(name) => tokio::net::lookup_host((name.as_str(), port))
+                .await?
+                .next()
+                .with_context(|| format!("{name} has no address"))?,
+        };
+        if !snapshot.egress.allows(address.ip()) {
+            bail!("the demo does not connect beyond this machine");
+        }
+        Ok(Self { address, credentials: credentials.and_then(|name| snapshot.credentials(name)) })
+    }
 }
 
 /// Gives the fax to the server, unless it has it, and follows it to its end.
@@ -137,11 +171,14 @@ async fn submit(
     errand: &Errand,
     reporter: &Reporter,
 ) -> Result<Result<String, Reason>> {
+    // HylaFAX finds the end of a page by whole octets: where the last row ends within one, as
+    // those of MMR do, that row is lost. In profile S every row ends with an octet.
+    let pages = draw::simple(errand.pages_from_first()?).await?;
     let mut session = Session::open(server).await?;
     for command in ["TZONE GMT", "TYPE I", "MODE S", "FORM TIFF"] {
         session.ask(command).await?.done(command)?;
     }
-    let document = session.store(&errand.pages_from_first()?).await?;
+    let document = session.store(&pages).await?;
     let made = session.ask("JNEW").await?.done("JNEW")?;
     let job = made.after("jobid: ").context("hfaxd named no job")?;
     let (resolution, number) = (vertical(errand), dialled(errand));
@@ -218,6 +255,11 @@ fn dialled(errand: &Errand) -> String {
     errand.number.clone()
 }
 
+/// A word with blanks stands in quotes.
+fn quoted(word: &str) -> String {
+    if word.contains(' ') { format!("\"{word}\"") } else { word.to_owned() }
+}
+
 /// A connection to hfaxd.
 struct Session {
     reader: BufReader<OwnedReadHalf>,
@@ -268,9 +310,8 @@ impl Session {
         let reply = session.ask(&format!("USER {user}")).await?.done("USER")?;
         if reply.code == 331 {
             let password = password.context("hfaxd asks for a password and there is none")?;
-            // A word with blanks stands in quotes. The reply may repeat it, so it is not shown.
-            let quote = if password.contains(' ') { "\"" } else { "" };
-            let reply = session.ask(&format!("PASS {quote}{password}{quote}")).await?;
+            // The reply may repeat it, so it is not shown.
+            let reply = session.ask(&format!("PASS {}", quoted(password))).await?;
             if reply.code >= 400 {
                 bail!("hfaxd does not accept the password of {user}: {}", reply.code);
             }
@@ -314,8 +355,8 @@ impl Session {
         bail!("hfaxd does not end its reply")
     }
 
-    /// Stores a file and gives its name at the server.
-    async fn store(&mut self, octets: &[u8]) -> Result<String> {
+    /// Opens a connection for a file or list.
+    async fn passive(&mut self) -> Result<TcpStream> {
         let reply = self.ask("PASV").await?.done("PASV")?;
         let inside = reply.text.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
         let numbers: Vec<u16> = inside
@@ -324,7 +365,12 @@ impl Session {
         let [_, _, _, _, high, low] = numbers[..] else { bail!("hfaxd named no port") };
         // The host it names is not believed: data goes where the commands go.
         let address = SocketAddr::new(self.peer.ip(), high.wrapping_mul(256).wrapping_add(low));
-        let mut data = timeout(PATIENCE, TcpStream::connect(address)).await??;
+        Ok(timeout(PATIENCE, TcpStream::connect(address)).await??)
+    }
+
+    /// Stores a file and gives its name at the server.
+    async fn store(&mut self, octets: &[u8]) -> Result<String> {
+        let mut data = self.passive().await?;
         let opened = self.ask("STOT").await?.done("STOT")?;
         timeout(PATIENCE * 4, data.write_all(octets)).await??;
         data.shutdown().await?;

@@ -1,5 +1,6 @@
 //! Whether a message may be faxed: what account security says, as facts for the rules.
 
+use fax::offramp::ReturnPath;
 use fax::security::Author;
 use fax::{Denial, Recipient, RecipientError, Source, Spf};
 use mail::header::Header;
@@ -19,6 +20,12 @@ pub fn account<'s>(snapshot: &'s Snapshot, domain: &Domain) -> Option<&'s FaxAcc
     }
 }
 
+/// The fax account that is asked to send to `recipient`; none where an off-ramp reports to it.
+pub fn asked<'s>(snapshot: &'s Snapshot, recipient: &Address) -> Option<&'s FaxAccount> {
+    let account = account(snapshot, recipient.domain())?;
+    ReturnPath::read(recipient.local()).is_none().then_some(account)
+}
+
 /// Reads a recipient of a fax account; `None` where it is none.
 ///
 /// # Errors
@@ -28,7 +35,7 @@ pub fn recipient(
     snapshot: &Snapshot,
     address: &Address,
 ) -> Option<Result<Recipient, RecipientError>> {
-    let account = account(snapshot, address.domain())?;
+    let account = asked(snapshot, address)?;
     Some(Recipient::read(address.local(), &account.plan))
 }
 
@@ -42,7 +49,7 @@ pub fn facts(
     spf: Option<Spf>,
     header: Option<&Header<'_>>,
 ) -> Option<FaxFacts> {
-    let account = account(snapshot, recipient.domain())?;
+    let account = asked(snapshot, recipient)?;
     let authors = header.map(authors);
     let source = Source {
         client: known.client_ip?,
@@ -69,8 +76,7 @@ fn dmarc_passes(known: &Facts) -> bool {
 
 /// Whether SPF matters to who may fax to `recipient`.
 pub fn asks_spf(snapshot: &Snapshot, recipient: &Address) -> bool {
-    account(snapshot, recipient.domain())
-        .is_some_and(|account| account.security.spoofing_protection.is_some())
+    asked(snapshot, recipient).is_some_and(|account| account.security.spoofing_protection.is_some())
 }
 
 /// The result of SPF as account security has it.

@@ -8,14 +8,16 @@ use anyhow::{Context, Result};
 use config::model::FaxAccount;
 use delivery::{Attempt, Cause, Delivered, Onward, Outcome, Trouble};
 use evidence::Digest;
-use fax::work::{Fields, Request};
+use fax::work::{Fields, Missing, Request};
 use fax::{Cover, Job, Language, Options, Paper, Recipient as FaxRecipient, Resolution, State};
 use mail::header::Header;
 use mail::{Address, Recipient, Status, Timestamp, TraceId};
 use store::FaxRow;
 
-use super::draw::{self, Drawn};
+use super::draw::{self, Drawn, Tools};
+use super::quota;
 use super::record::{self, Fax, Record};
+use crate::conversation::reached_in_words;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
 
@@ -91,7 +93,12 @@ async fn make_all(
             wanted.into_iter().partition(|one| look(&one.options) == look(&same));
         wanted = rest;
         let request = request(order.account, &same, batch.iter().map(|one| one.fields.clone()));
-        match draw::draw(&request, order.content.clone()).await? {
+        let tools = Tools {
+            fonts: &order.account.fonts,
+            office: order.account.office.as_deref(),
+            data: server.data(),
+        };
+        match draw::draw(&request, &tools, order.content.clone()).await? {
             draw::Outcome::Refused(why) => {
                 let why = format!("The message cannot be faxed: {why}");
                 for one in &batch {
@@ -100,8 +107,15 @@ async fn make_all(
                 }
             }
             draw::Outcome::Drawn(drawn, missing) => {
-                let places: Vec<usize> = batch.iter().map(|one| one.place).collect();
-                keep(server, snapshot, order, batch, drawn, &missing).await?;
+                let mut room = Vec::new();
+                for one in batch.into_iter().zip(drawn) {
+                    match charge(server, snapshot, order.sender, one.1.pages).await? {
+                        Ok(()) => room.push(one),
+                        Err(trouble) => outcomes[one.0.place] = Outcome::Permanent(trouble),
+                    }
+                }
+                let places: Vec<usize> = room.iter().map(|(one, _)| one.place).collect();
+                keep(server, snapshot, order, room, &missing).await?;
                 for place in places {
                     outcomes[place] = made();
                 }
@@ -179,14 +193,37 @@ fn request(
     options: &Options,
     recipients: impl Iterator<Item = Fields>,
 ) -> Request {
+    let language = options.language.unwrap_or(Language::En);
     Request {
         resolution: options.resolution.unwrap_or(Resolution::Fine),
         paper: options.paper.unwrap_or(Paper::A4),
         cover: options.cover.unwrap_or(Cover::Text),
-        language: options.language.unwrap_or(Language::En),
-        template: None,
+        language,
+        template: account.cover_template(language).map(str::to_owned),
         pages_max: *account.pages_max as usize,
         recipients: recipients.collect(),
+    }
+}
+
+/// Counts the pages of one fax. Should it not be kept after all, because a disk is full or
+/// the server is killed, they count once too often and never once too seldom.
+async fn charge(
+    server: &Arc<Server>,
+    snapshot: &Snapshot,
+    from: &Address,
+    pages: u32,
+) -> Result<Result<(), Trouble>> {
+    let now = Timestamp::now();
+    match quota::take_pages(server, snapshot, from, pages.into(), now) {
+        Ok(taken) => {
+            server.guard.keep(&taken, now).await?;
+            Ok(Ok(()))
+        }
+        Err(reached) => {
+            let why = reached_in_words(&reached, now);
+            let text = format!("The fax has {pages} pages and was not sent: {why}");
+            Ok(Err(trouble(Status::new(5, 7, 1), Cause::Content, &text)))
+        }
     }
 }
 
@@ -195,14 +232,13 @@ async fn keep(
     server: &Arc<Server>,
     snapshot: &Snapshot,
     order: &Order<'_>,
-    batch: Vec<Wanted>,
-    drawn: Vec<Drawn>,
-    missing: &str,
+    batch: Vec<(Wanted, Drawn)>,
+    missing: &Missing,
 ) -> Result<()> {
     let now = Timestamp::now();
     let account = order.account;
     let mut rows = Vec::with_capacity(batch.len());
-    for (one, Drawn { pages, tiff }) in batch.into_iter().zip(drawn) {
+    for (one, Drawn { pages, tiff }) in batch {
         let id = TraceId::generate(now.0);
         let sha256 = Digest::of(&tiff);
         let file = record::file(server.data(), id);
@@ -219,7 +255,12 @@ async fn keep(
             caller,
             sha256,
             transport_id: None,
-            missing: missing.to_owned(),
+            line: None,
+            down: Vec::new(),
+            report_secret: None,
+            ended: None,
+            pages_removed: None,
+            missing: missing.clone(),
         };
         let row = FaxRow {
             id,
@@ -232,7 +273,7 @@ async fn keep(
             created: now,
             row: serde_json::to_vec(&record)?,
         };
-        rows.push(Fax { row, record }.new_row(server, snapshot, now)?);
+        rows.push(Fax { row, record }.new_row(server, snapshot, now).await?);
     }
     let _made = server.store.add_faxes(rows).await?.into_inner();
     server.dispatcher.wake();

@@ -10,17 +10,20 @@ use fax::State;
 use mail::Address;
 use store::Accept;
 
-use super::record::Fax;
-use crate::letter::Letter;
+use super::record::{self, Fax};
+use crate::letter::{Attachment, Letter};
 use crate::server::Server;
 use crate::snapshot::Snapshot;
+
+/// The largest file of pages that a notice takes along, in octets.
+const PAGES_MAX_OCTETS: usize = 8 * 1024 * 1024;
 
 /// The mail that is due where a fax stands now, if one is.
 ///
 /// # Errors
 ///
 /// When it cannot be written.
-pub fn compose(server: &Server, snapshot: &Snapshot, fax: &Fax) -> Result<Vec<Accept>> {
+pub async fn compose(server: &Server, snapshot: &Snapshot, fax: &Fax) -> Result<Vec<Accept>> {
     let Some(account) = snapshot.config.fax_account(&fax.row.account) else {
         return Ok(Vec::new());
     };
@@ -39,13 +42,20 @@ pub fn compose(server: &Server, snapshot: &Snapshot, fax: &Fax) -> Result<Vec<Ac
         | State::Dialling
         | State::Sending { .. }
         | State::Waiting { .. }
+        | State::Mailed { .. }
         | State::Uncertain
         | State::Cancelling => (false, ""),
     };
     if !is_wanted {
         return Ok(Vec::new());
     }
-    let text = text(account, fax, headline);
+    let mut text = text(account, fax, headline);
+    let wants_pages = *account.notice_pages && job.state.is_final();
+    let pages = if wants_pages { Some(pages(server, fax).await) } else { None };
+    if let Some(Err(why)) = &pages {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\r\nThe pages are not attached: {why}.\r\n");
+    }
     let letter = Letter::plain(
         snapshot,
         Origin::Notice { about: fax.row.message },
@@ -54,7 +64,27 @@ pub fn compose(server: &Server, snapshot: &Snapshot, fax: &Fax) -> Result<Vec<Ac
         &format!("Fax to {} {headline}", fax.row.number),
         &text,
     )?;
+    let letter = match pages {
+        Some(Ok(pages)) => letter.with(pages)?,
+        Some(Err(_)) | None => letter,
+    };
     Ok(vec![letter.accept(server, snapshot)?])
+}
+
+/// The pages as they were drawn, as PDF.
+///
+/// # Errors
+///
+/// Why they are not there, in words.
+async fn pages(server: &Server, fax: &Fax) -> Result<Attachment, String> {
+    let path = record::file(server.data(), fax.row.id);
+    let file = tokio::fs::read(&path).await.map_err(|_| "they are no longer kept".to_owned())?;
+    if file.len() > PAGES_MAX_OCTETS {
+        return Err(format!("they have {} octets, {PAGES_MAX_OCTETS} are the most", file.len()));
+    }
+    let name = format!("{}.pdf", fax.row.id);
+    let octets = pages::paper::pdf(&file).map_err(|trouble| trouble.to_string())?;
+    Ok(Attachment { name, kind: "application/pdf", octets })
 }
 
 fn text(account: &FaxAccount, fax: &Fax, headline: &str) -> String {
@@ -66,6 +96,9 @@ fn text(account: &FaxAccount, fax: &Fax, headline: &str) -> String {
     };
     if let State::Failed { reason } = &job.state {
         line("Reason", reason);
+    }
+    if job.state == State::HandedOver {
+        line("Result", &"the off-ramp took it; you hear again when it reports what became of it");
     }
     line("Number", &fax.row.number);
     line("Pages", &job.pages);
@@ -88,15 +121,16 @@ fn text(account: &FaxAccount, fax: &Fax, headline: &str) -> String {
     if !fax.record.missing.is_empty() {
         let _ = write!(
             text,
-            "\r\nThese characters of your text are in no font here; a box stands for each: {}\r\n",
+            "\r\nWarning: no font here has some characters of your text, and a box stands for each. \
+             {}\r\n",
             fax.record.missing
         );
     }
     text
 }
 
-/// The address that notices come from.
-fn fax_service(fax: &Fax, snapshot: &Snapshot) -> Address {
+/// The address that notices come from, and faxes to off-ramps.
+pub fn fax_service(fax: &Fax, snapshot: &Snapshot) -> Address {
     Address::parse(&fax.row.recipient)
         .and_then(|address| Address::new("fax", address.domain().clone()))
         .unwrap_or_else(|_| snapshot.config.postmaster.value.clone())

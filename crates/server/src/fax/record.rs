@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use config::model::{FaxAccount, FaxLine};
 use evidence::{Digest, Entry, Event as Evidence, FaxChanged};
-use fax::{Event, Job, Options, State};
+use fax::work::Missing;
+use fax::{Event, Job, Number, Options, State};
 use mail::{Address, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
-use store::{Accept, FaxChange, FaxRow};
+use store::{Accept, FaxChange, FaxQuery, FaxRow};
 
 use super::notice;
 use crate::server::Server;
@@ -26,15 +28,31 @@ pub struct Record {
     /// What was asked for, with what the account says where nothing was.
     pub options: Options,
     /// The number shown to the other machine.
-    pub caller: fax::Number,
+    pub caller: Number,
     /// SHA-256 of the file of its pages.
     pub sha256: Digest,
     /// What the transport calls it, once it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport_id: Option<String>,
+    /// The transport of the last attempt, by its name in the account. Nobody else is asked
+    /// what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// The transports that were down since the last round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down: Vec<String>,
+    /// What an off-ramp must know to report on the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_secret: Option<TraceId>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// When its pages were removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages_removed: Option<Timestamp>,
     /// Characters of the text that no font has.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub missing: String,
+    #[serde(flatten)]
+    pub missing: Missing,
 }
 
 /// A fax at hand: its row, read.
@@ -83,8 +101,41 @@ impl Fax {
         now: Timestamp,
     ) -> Result<()> {
         let job = self.record.job.apply(event, now)?;
-        let record = Record { job, ..self.record.clone() };
-        self.keep(server, snapshot, record, now).await
+        let ended = job.state.is_final().then_some(now);
+        let record = Record { job, ended, ..self.record.clone() };
+        self.keep(server, snapshot, record, Vec::new(), now).await
+    }
+
+    /// Its mail to an off-ramp waits in the queue, together with what is kept of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::apply`].
+    pub async fn mailed(
+        &mut self,
+        server: &Server,
+        snapshot: &Snapshot,
+        report_secret: TraceId,
+        mail: Accept,
+        now: Timestamp,
+    ) -> Result<()> {
+        let record = Record {
+            job: self.record.job.apply(&Event::Mailed(None), now)?,
+            transport_id: Some(mail.trace.to_string()),
+            report_secret: Some(report_secret),
+            ..self.record.clone()
+        };
+        self.keep(server, snapshot, record, vec![mail], now).await
+    }
+
+    /// The fax of a name, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn find(server: &Server, id: TraceId) -> Result<Option<Self>> {
+        let query = FaxQuery { ids: Some((id, id)), limit: 1, ..FaxQuery::default() };
+        server.store.faxes(query).await?.pop().map(Self::of).transpose()
     }
 
     /// Keeps the name that the transport gives it. After this a crash is reconciled by it.
@@ -94,12 +145,51 @@ impl Fax {
     /// The store's.
     pub async fn named(&mut self, server: &Server, snapshot: &Snapshot, name: &str) -> Result<()> {
         let record = Record { transport_id: Some(name.to_owned()), ..self.record.clone() };
-        self.keep(server, snapshot, record, Timestamp::now()).await
+        self.keep(server, snapshot, record, Vec::new(), Timestamp::now()).await
     }
 
-    /// A new attempt gets a new name at the transport; until then it has none.
-    pub fn forget_name(&mut self) {
+    /// The next attempt is made by `line`, where it has no name yet. Kept with the event
+    /// that begins it.
+    pub fn goes_by(&mut self, line: &FaxLine) {
         self.record.transport_id = None;
+        self.record.report_secret = None;
+        self.record.line = Some(line.to_string());
+    }
+
+    /// The transport that answers for it, while nobody knows what became of it.
+    pub fn own_line<'a>(&self, account: &'a FaxAccount) -> Option<&'a FaxLine> {
+        match (&self.record.line, account.transports.as_slice()) {
+            (Some(name), _) => account.line(name),
+            // It was begun when an account had one transport.
+            (None, [only]) => Some(&only.line),
+            (None, _) => None,
+        }
+    }
+
+    /// The best transport that was not down in this round, and whether there is another
+    /// behind it.
+    pub fn next_line<'a>(&self, account: &'a FaxAccount) -> Result<Option<(&'a FaxLine, bool)>> {
+        let number = Number::try_from(self.row.number.clone())?;
+        let lines = account.lines_for(&number);
+        let is_up = |line: &&&FaxLine| !self.record.down.contains(&line.to_string());
+        let mut up = lines.iter().filter(is_up);
+        Ok(match up.next() {
+            Some(line) => Some((*line, up.next().is_some())),
+            // The account was changed meanwhile; a new round begins.
+            None => lines.first().map(|line| (*line, false)),
+        })
+    }
+
+    /// What happens when `line` is down and another follows it in this round.
+    pub fn diverted(&mut self, line: &FaxLine) -> Event {
+        self.record.down.push(line.to_string());
+        Event::Diverted
+    }
+
+    /// What happens at the end of a round: the next one begins with the best transport again.
+    pub fn ended_round(&mut self, event: Event) -> Event {
+        self.record.down.clear();
+        event
     }
 
     /// Looks at it again at `due`, with nothing changed.
@@ -122,11 +212,48 @@ impl Fax {
         Ok(())
     }
 
+    /// Since when nothing more happens to it. One that ended before that was written down
+    /// counts as long as it could have taken.
+    pub fn ended(&self) -> Option<Timestamp> {
+        let job = &self.record.job;
+        job.state.is_final().then(|| self.record.ended.unwrap_or(job.expires))
+    }
+
+    /// Writes down, with evidence, that its pages are no longer kept.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn without_pages(&mut self, server: &Server, now: Timestamp) -> Result<()> {
+        let record = Record { pages_removed: Some(now), ..self.record.clone() };
+        let row = serde_json::to_vec(&record)?;
+        let change = FaxChange {
+            id: self.row.id,
+            before: std::mem::replace(&mut self.row.row, row.clone()),
+            state: self.row.state.clone(),
+            due: self.row.due,
+            row,
+            evidence: self.removal("its pages were removed", server, now),
+            notices: Vec::new(),
+        };
+        server.store.change_fax(change).await?.into_inner();
+        self.record = record;
+        Ok(())
+    }
+
+    /// What is recorded of a removal.
+    pub fn removal(&self, what: &str, server: &Server, now: Timestamp) -> Vec<store::Evidence> {
+        let detail = format!("{}: {what}", self.record.job.state);
+        let entry = || self.told(Some(detail), now);
+        if server.keeps_evidence() { vec![entry()] } else { Vec::new() }
+    }
+
     async fn keep(
         &mut self,
         server: &Server,
         snapshot: &Snapshot,
         record: Record,
+        mails: Vec<Accept>,
         now: Timestamp,
     ) -> Result<()> {
         let before = &self.record.job.state;
@@ -141,7 +268,10 @@ impl Fax {
         let next = Self { row, record };
         let evidence =
             if is_told && server.keeps_evidence() { vec![next.evidence(now)] } else { Vec::new() };
-        let notices = if is_told { notice::compose(server, snapshot, &next)? } else { Vec::new() };
+        let mut notices = mails;
+        if is_told {
+            notices.extend(notice::compose(server, snapshot, &next).await?);
+        }
         let has_notices = !notices.is_empty();
         let change = FaxChange {
             id: self.row.id,
@@ -166,18 +296,23 @@ impl Fax {
 
     /// What is recorded of where it stands.
     pub fn evidence(&self, now: Timestamp) -> store::Evidence {
+        let detail = self.record.job.state.to_string();
+        self.told((detail != self.row.state).then_some(detail), now)
+    }
+
+    fn told(&self, detail: Option<String>, now: Timestamp) -> store::Evidence {
         let job = &self.record.job;
-        let detail = job.state.to_string();
         let changed = FaxChanged {
             fax: self.row.id,
             account: self.row.account.clone(),
             number: self.row.number.clone(),
             state: self.row.state.clone(),
-            detail: (detail != self.row.state).then_some(detail),
+            detail,
             pages: job.pages,
             confirmed: job.confirmed,
             sha256: self.record.sha256,
             transport: self.record.transport_id.clone(),
+            line: self.record.line.clone(),
         };
         Entry::about(self.row.message, now, Evidence::FaxChanged(Box::new(changed))).to_evidence()
     }
@@ -187,14 +322,14 @@ impl Fax {
     /// # Errors
     ///
     /// When a notice cannot be written.
-    pub fn new_row(
+    pub async fn new_row(
         self,
         server: &Server,
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Result<(FaxRow, Vec<store::Evidence>, Vec<Accept>)> {
         let evidence = if server.keeps_evidence() { vec![self.evidence(now)] } else { Vec::new() };
-        let notices = notice::compose(server, snapshot, &self)?;
+        let notices = notice::compose(server, snapshot, &self).await?;
         Ok((self.row, evidence, notices))
     }
 }

@@ -54,8 +54,8 @@ pub async fn carry(
         let (place, errand) = (place.clone(), errand.clone());
         tokio::task::spawn_blocking(move || put(&place, &errand)).await??;
     } else if !place.is_dir() {
-        // It was never put there, or someone took it away: nobody will send it.
-        return Ok(Carried::Ended(Outcome::Not(Reason::TransportDown)));
+        // Someone took it away, and may have sent it: to send it again would be blind.
+        return Ok(Carried::Ended(Outcome::Not(Reason::Unknown)));
     }
     let (mut page, mut confirmed) = (0, 0);
     loop {

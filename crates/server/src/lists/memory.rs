@@ -20,12 +20,13 @@ use crate::server::Server;
 const REFRESH_PART: u32 = 16;
 
 impl Lists {
-    /// Whether the sender is a stranger who has to come again. When the store fails,
-    /// nobody has to.
+    /// Whether the sender is a stranger who has to come again; `proven` is the domain that SPF
+    /// proves for it. When the store fails, nobody has to.
     pub async fn is_waiting(
         &self,
         server: &Server,
         ip: IpAddr,
+        proven: Option<&Domain>,
         sender: &ReversePath,
         recipient: &Address,
     ) -> bool {
@@ -33,9 +34,8 @@ impl Lists {
         if greylisting.except.iter().any(|network| network.contains(&ip.to_canonical())) {
             return false;
         }
-        let outcome =
-            judge(server, &greylisting.settings, ip.to_canonical(), sender, recipient).await;
-        match outcome {
+        let clients = greylist::clients(ip.to_canonical(), proven);
+        match judge(server, &greylisting.settings, &clients, sender, recipient).await {
             Ok(answer) => {
                 let word = match answer {
                     greylist::Answer::Wait(_) => "waiting",
@@ -116,24 +116,25 @@ fn names(ip: IpAddr, domain: Option<&Domain>) -> Vec<String> {
 async fn judge(
     server: &Server,
     settings: &greylist::Settings,
-    ip: IpAddr,
+    clients: &[String],
     sender: &ReversePath,
     recipient: &Address,
 ) -> Result<greylist::Answer, StoreError> {
     let (store, now) = (&server.store, Timestamp::now());
-    let network = greylist::network(ip).to_string();
-    if settings.after.is_some() {
-        let row = store.recall(MemoryKind::Network, &network, now).await?;
+    let after = settings.after.map_or(&[][..], |_| clients);
+    for client in after {
+        let row = store.recall(MemoryKind::Network, client, now).await?;
         if let Some(known) = read::<Network>(row)
             && greylist::is_known(&known, now, settings)
         {
             if since(known.last, now) > settings.keep / REFRESH_PART {
-                remember_network(server, &network, now, settings, 0).await?;
+                remember_client(server, client, now, settings, 0).await?;
             }
             return Ok(greylist::Answer::Known);
         }
     }
-    let name = greylist::triplet(ip, sender, recipient);
+    let client = clients.last().map_or("", String::as_str);
+    let name = greylist::triplet(client, sender, recipient);
     let seen = read::<Sighting>(store.recall(MemoryKind::Triplet, &name, now).await?);
     let (next, answer) = greylist::judge(seen, now, settings);
     let worth_writing = seen.is_none_or(|seen| {
@@ -151,15 +152,17 @@ async fn judge(
         Remembered { row: written(&next), until, answer }
     };
     let answer = store.remember(MemoryKind::Triplet, &name, now, change).await?.into_inner();
-    if answer == greylist::Answer::Passed && settings.after.is_some() {
-        remember_network(server, &network, now, settings, 1).await?;
+    if answer == greylist::Answer::Passed {
+        for client in after {
+            remember_client(server, client, now, settings, 1).await?;
+        }
     }
     Ok(answer)
 }
 
-async fn remember_network(
+async fn remember_client(
     server: &Server,
-    network: &str,
+    client: &str,
     now: Timestamp,
     settings: &greylist::Settings,
     more: u32,
@@ -170,7 +173,7 @@ async fn remember_network(
         let next = Network { known: known.known.saturating_add(more), last: now.0 };
         Remembered { row: written(&next), until, answer: () }
     };
-    server.store.remember(MemoryKind::Network, network, now, change).await?.into_inner();
+    server.store.remember(MemoryKind::Network, client, now, change).await?.into_inner();
     Ok(())
 }
 

@@ -83,8 +83,9 @@ impl Counts {
 /// What a report would say of a message, and the domain whose policy was found.
 fn seen(client: IpAddr, findings: &Findings, envelope_from: &str) -> Option<(String, Seen)> {
     let dmarc = findings.dmarc.as_ref().filter(|dmarc| !dmarc.reports.is_empty())?;
-    let spf = |finding: &spf::Finding| SpfResult {
+    let spf = |finding: &spf::Finding, of_helo| SpfResult {
         domain: finding.domain.clone(),
+        of_helo,
         result: finding.outcome.word().to_owned(),
     };
     let dkim = findings.dkim.iter().filter_map(|finding| {
@@ -115,8 +116,8 @@ fn seen(client: IpAddr, findings: &Findings, envelope_from: &str) -> Option<(Str
         spf_results: findings
             .spf
             .as_ref()
-            .or(findings.spf_helo.as_ref())
-            .map(spf)
+            .map(|finding| spf(finding, false))
+            .or_else(|| findings.spf_helo.as_ref().map(|finding| spf(finding, true)))
             .into_iter()
             .collect(),
     };

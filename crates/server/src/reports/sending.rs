@@ -187,5 +187,7 @@ fn policy(domain: &str, text: &str) -> Policy {
         p: if p.is_empty() { "none".to_owned() } else { p },
         sp: word(|record| record.below),
         np: word(|record| record.missing),
+        pct: record.as_ref().map_or(String::new(), |record| record.percent.to_string()),
+        fo: record.as_ref().map_or(String::new(), |record| record.failures.clone()),
     }
 }

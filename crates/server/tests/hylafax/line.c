@@ -6,7 +6,10 @@
  *
  * LINK becomes a symbolic link to the terminal. Numbers that end in 01 are busy, in 02 nobody
  * answers, in 03 a voice does; at any other the fax machine answers, and its pages come to
- * FOLDER/N.tif, N from 1. */
+ * FOLDER/N.tif, N from 1.
+ *
+ * When a file FOLDER/call appears, with a line `CALLED CALLER`, the fax machine calls the modem
+ * from that number and sends it FOLDER/call.tif; the file is removed when the call has ended. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +26,9 @@
 #define SPANDSP_EXPOSE_INTERNAL_STRUCTURES
 #include <spandsp.h>
 
-enum { BLOCK = 160, BLOCK_MS = 20, ANSWER_MS = 1500, PATIENCE_MS = 20000, READ_MAX = 256 };
-enum state { IDLE, CALLING, TALKING };
+enum { BLOCK = 160, BLOCK_MS = 20, ANSWER_MS = 1500, PATIENCE_MS = 20000, READ_MAX = 256,
+    RING_MS = 3000, RINGS_MAX = 10 };
+enum state { IDLE, CALLING, TALKING, RINGING };
 enum party { NOBODY, MACHINE, BUSY, SILENT, VOICE };
 
 static struct {
@@ -37,6 +41,7 @@ static struct {
     fax_state_t *machine;
     int machine_done;
     int faxes;
+    int rings;
     const char *folder;
 } line;
 static long now_ms;
@@ -62,11 +67,10 @@ static void machine_ended(t30_state_t *s, void *user, int result)
     line.machine_done = 1;
 }
 
-static fax_state_t *new_machine(void)
+static fax_state_t *new_machine(int calls)
 {
     char file[512];
-    snprintf(file, sizeof file, "%s/%d.tif", line.folder, ++line.faxes);
-    fax_state_t *fax = fax_init(NULL, 0);
+    fax_state_t *fax = fax_init(NULL, calls);
     t30_state_t *t30 = fax_get_t30_state(fax);
     fax_set_transmit_on_idle(fax, 1);
     t30_set_tx_ident(t30, "+1 555 0100");
@@ -78,13 +82,28 @@ static fax_state_t *new_machine(void)
         | T30_SUPPORT_FINE_RESOLUTION | T30_SUPPORT_SUPERFINE_RESOLUTION);
     t30_set_supported_image_sizes(t30, T30_SUPPORT_US_LETTER_LENGTH | T30_SUPPORT_US_LEGAL_LENGTH
         | T30_SUPPORT_UNLIMITED_LENGTH | T30_SUPPORT_215MM_WIDTH);
-    t30_set_rx_file(t30, file, -1);
+    if (calls) {
+        snprintf(file, sizeof file, "%s/call.tif", line.folder);
+        t30_set_tx_file(t30, file, -1, -1);
+    } else {
+        snprintf(file, sizeof file, "%s/%d.tif", line.folder, ++line.faxes);
+        t30_set_rx_file(t30, file, -1);
+    }
     t30_set_phase_e_handler(t30, machine_ended, NULL);
     return fax;
 }
 
+static void forget_call(void)
+{
+    char file[512];
+    snprintf(file, sizeof file, "%s/call", line.folder);
+    unlink(file);
+    line.rings = 0;
+}
+
 static void hang_up(void)
 {
+    forget_call();
     if (line.machine) {
         t30_terminate(fax_get_t30_state(line.machine));
         fax_free(line.machine);
@@ -111,11 +130,53 @@ static int control(t31_state_t *s, void *user, int operation, const char *number
     case AT_MODEM_CONTROL_ONHOOK:
         hang_up();
         break;
+    case AT_MODEM_CONTROL_ANSWER:
+        if (line.state != RINGING)
+            break;
+        fprintf(stderr, "the modem answers\n");
+        line.machine = new_machine(1);
+        line.machine_done = 0;
+        line.state = TALKING;
+        t31_call_event(line.modem, AT_CALL_EVENT_ANSWERED);
+        break;
     case AT_MODEM_CONTROL_CTS:
         line.takes_commands = number != NULL;
         break;
     }
     return 0;
+}
+
+/* Rings until the modem answers, and says after the first ring who calls whom. */
+static void ring(void)
+{
+    char file[512], called[64], caller[64];
+    if (line.state == IDLE) {
+        if (now_ms % 1000 != 0)
+            return;
+        snprintf(file, sizeof file, "%s/call", line.folder);
+        if (access(file, R_OK) != 0)
+            return;
+        line.state = RINGING;
+        line.since_ms = now_ms - RING_MS;
+    }
+    if (line.state != RINGING || now_ms - line.since_ms < RING_MS)
+        return;
+    line.since_ms = now_ms;
+    if (line.rings++ >= RINGS_MAX) {
+        hang_up();
+        return;
+    }
+    snprintf(file, sizeof file, "%s/call", line.folder);
+    FILE *call = fopen(file, "r");
+    if (line.rings == 1 && call && fscanf(call, "%63s %63s", called, caller) == 2) {
+        at_state_t *at = &line.modem->at_state;
+        at_reset_call_info(at);
+        at_set_call_info(at, "NMBR", caller);
+        at_set_call_info(at, "NDID", called);
+    }
+    t31_call_event(line.modem, AT_CALL_EVENT_ALERTING);
+    if (call)
+        fclose(call);
 }
 
 static void answer(void)
@@ -135,7 +196,7 @@ static void answer(void)
         }
         break;
     case MACHINE:
-        line.machine = new_machine();
+        line.machine = new_machine(0);
         line.machine_done = 0;
         /* fall through */
     case VOICE:
@@ -215,6 +276,7 @@ int main(int count, char **arguments)
             continue;
         }
         now_ms += BLOCK_MS;
+        ring();
         answer();
         talk();
     }

@@ -171,6 +171,34 @@ fn every_row_of_the_fax_decision_table_holds_over_smtp() {
 }
 
 #[test]
+fn explain_says_of_a_fax_what_spf_would_make_of_it() {
+    let world = world("off");
+    let key = Key::ed25519();
+    let explained = |more: &[&str]| {
+        let fax = ["--to", "2025550123@w-off-p-reject.fax.test", "--client", "10.1.2.3"];
+        let arguments = [&["explain", "--from", "ann@clinic.example"], &fax[..], more].concat();
+        let output = world.server.run(&arguments);
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for (spf, by) in [
+        ("pass", None),
+        ("softfail", Some("fax-spoofing-protection")),
+        ("fail", Some("fax-spoofing-protection")),
+        ("temperror", Some("fax-spf-unavailable")),
+    ] {
+        // Of the zone as it is, and of what is said of it.
+        world.publish(zone(spf, &key));
+        let asked = explained(&[]);
+        world.publish(Records::new());
+        let given = explained(&["--spf", spf]);
+        for (is_taken, text) in [asked, given] {
+            assert_eq!(is_taken, by.is_none(), "{spf}: {text}");
+            assert!(by.is_none_or(|by| text.contains(by)), "{spf}: {text}");
+        }
+    }
+}
+
+#[test]
 fn spoofing_protection_asks_spf_even_where_senders_are_not_checked() {
     let played = play("off", |row| row[1] != "off" && !row[5].ends_with('!'));
     assert!(played > 40, "{played} rows");

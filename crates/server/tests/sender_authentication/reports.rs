@@ -1,10 +1,15 @@
 //! Reports that are sent: what came in a domain's name is told to the server of that domain.
 
+use std::fs;
 use std::net::IpAddr;
+use std::process::Command;
 
 use lab::Records;
 
+use crate::signing::{Key, sign};
+use crate::support::examples::root;
 use crate::support::partners::Lab;
+use crate::support::peers::{program, run, run_with_input};
 use crate::support::{Server, wait_for};
 use crate::world::{Sending, World, add};
 
@@ -99,4 +104,64 @@ fn a_domain_that_wants_reports_learns_who_sent_in_its_name() {
     assert_eq!(world.server.ok(&["dmarc", "send", "--today"]), "2 reports sent\n");
     let mail = author.wait_for_mail("dmarc@else.test", 1).join("");
     assert!(mail.contains("filename=\"mail.test!author.test!"), "{mail}");
+}
+
+#[test]
+fn our_report_is_read_by_python_and_valid_by_the_schema_of_rfc_7489() {
+    let author = author();
+    let world = receiver(&author);
+    let key = Key::rsa();
+    let record =
+        "_dmarc.author.test TXT v=DMARC1; p=reject; pct=60; fo=1; rua=mailto:dmarc@else.test";
+    let lines = [
+        "author.test TXT v=spf1 ip4:192.0.2.1 -all",
+        record,
+        "author.test._report._dmarc.else.test TXT v=DMARC1",
+        "client.test TXT v=spf1 ip6:2001:db8::7 -all",
+        "_dmarc.trying.author.test TXT v=DMARC1; p=reject; t=y; rua=mailto:dmarc@else.test",
+        "trying.author.test._report._dmarc.else.test TXT v=DMARC1",
+    ];
+    let records = lines.iter().fold(Records::new().ttl(0), |records, line| add(records, line));
+    world.publish(records.txt("s._domainkey.author.test", &key.record()));
+    let message = "From: Ann <ann@author.test>\r\nSubject: a case\r\n\r\nText\r\n";
+    let tags = "v=1; a=rsa-sha256; c=relaxed/relaxed; d=author.test; s=s; h=from:subject";
+    let signed = sign(message, "DKIM-Signature", tags, &key);
+    let torn = signed.replace("Text", "Other text");
+    let trying = message.replace("@author.test", "@trying.author.test");
+    for (client, from, message) in [
+        ("192.0.2.1", "ann@author.test", signed.as_str()),
+        ("198.51.100.66", "x@elsewhere.test", &torn),
+        ("2001:db8::7", "", message),
+        ("198.51.100.66", "ann@trying.author.test", &trying),
+    ] {
+        let client: IpAddr = client.parse().unwrap();
+        let to = "bob@inside.test";
+        let reply = world.send(&Sending { client, helo: "client.test", from, to, message });
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    assert_eq!(world.server.ok(&["dmarc", "send", "--today"]), "2 reports sent\n");
+    let mut read = String::new();
+    for mail in author.wait_for_mail("dmarc@else.test", 2) {
+        let file = author.dir().join("report.eml");
+        fs::write(&file, &mail).unwrap();
+        let script = root().join("tests/interop/dmarc_report.py");
+        let xml = run(Command::new(program("python3")).arg(script).arg(&file)).ok();
+        let schema = root().join("crates/server/tests/sender_authentication/rfc7489.xsd");
+        let mut xmllint = Command::new(program("xmllint"));
+        xmllint.arg("--noout").arg("--schema").arg(schema).arg("-");
+        let valid = run_with_input(&mut xmllint, xml.as_bytes());
+        assert_eq!(valid.code, Some(0), "{}\n{xml}", valid.all());
+        read.push_str(&xml);
+    }
+    for told in [
+        "<pct>60</pct>",
+        "<fo>1</fo>",
+        "<envelope_from></envelope_from>",
+        "<scope>helo</scope>",
+        "<scope>mfrom</scope>",
+        "<source_ip>2001:db8::7</source_ip>",
+        "<selector>s</selector>",
+    ] {
+        assert!(read.contains(told), "{told}\n{read}");
+    }
 }

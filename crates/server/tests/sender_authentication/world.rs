@@ -11,7 +11,7 @@ use crate::support::{Client, Server};
 /// What the cases run on.
 pub struct World {
     /// Keeps the name server running.
-    _lab: Lab,
+    pub lab: Lab,
     pub dns: Dns,
     pub server: Server,
 }
@@ -39,12 +39,12 @@ impl World {
              sender-authentication {{ {block} }}\n",
             dns.address()
         ));
-        Self { _lab: lab, dns, server }
+        Self { lab, dns, server }
     }
 
     /// A server that asks this name server.
     pub fn of(lab: Lab, dns: Dns, server: Server) -> Self {
-        Self { _lab: lab, dns, server }
+        Self { lab, dns, server }
     }
 
     /// What the name server answers from here on.

@@ -78,6 +78,23 @@ pub fn clamd() -> Filter {
     by_socket(&mut command, folder, socket)
 }
 
+/// clamav-milter in front of the clamd at `clamd`.
+pub fn clamav_milter(clamd: &Filter) -> Filter {
+    let folder = folder();
+    let socket = folder.path().join("milter.sock");
+    let settings = format!(
+        "MilterSocket {}\nClamdSocket {}\nForeground yes\nOnInfected Reject\n\
+         RejectMsg Infected with %v\nAddHeader Replace\nTemporaryDirectory {}\n",
+        socket.display(),
+        clamd.at,
+        folder.path().display()
+    );
+    fs::write(folder.path().join("milter.conf"), settings).expect("a file");
+    let mut command = Command::new(program("clamav-milter"));
+    command.arg("-c").arg(folder.path().join("milter.conf"));
+    by_socket(&mut command, folder, socket)
+}
+
 /// spamd with Debian's rules, local tests alone.
 pub fn spamd() -> Filter {
     let folder = folder();
@@ -93,8 +110,21 @@ pub fn spamd() -> Filter {
     by_socket(&mut command, folder, socket)
 }
 
-/// Rspamd without modules: it knows [`GTUBE`] by itself.
+/// Rspamd, asked over HTTP.
 pub fn rspamd() -> Filter {
+    rspamd_as("type = \"normal\"; count = 1;")
+}
+
+/// Rspamd, asked as a milter.
+pub fn rspamd_milter() -> Filter {
+    rspamd_as(
+        "type = \"rspamd_proxy\"; count = 1; milter = yes; \
+         upstream \"local\" { default = yes; self_scan = yes; }",
+    )
+}
+
+/// Rspamd without modules and with one worker: it knows [`GTUBE`] by itself.
+fn rspamd_as(worker: &str) -> Filter {
     let folder = folder();
     let (port, here) = (free_port(), folder.path().display().to_string());
     fs::write(folder.path().join("tld"), "test\nexample\n").expect("a file");
@@ -105,7 +135,7 @@ pub fn rspamd() -> Filter {
          logging {{ type = \"console\"; level = \"warning\"; }}\n\
          metric {{ name = \"default\"; \
            actions {{ reject = 15; add_header = 6; greylist = 4; }} }}\n\
-         worker {{ type = \"normal\"; bind_socket = \"127.0.0.1:{port}\"; count = 1; }}\n"
+         worker {{ bind_socket = \"127.0.0.1:{port}\"; {worker} }}\n"
     );
     fs::write(folder.path().join("rspamd.conf"), settings).expect("a file");
     let mut command = Command::new(program("rspamd"));

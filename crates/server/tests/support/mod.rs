@@ -38,10 +38,15 @@ impl Server {
 
     /// The same in a folder the test has prepared.
     pub fn start_in(folder: TempDir, configuration: &str) -> Self {
+        Self::start_with(folder, configuration, &[])
+    }
+
+    /// The same with more in the server's environment.
+    pub fn start_with(folder: TempDir, configuration: &str, more: &[(&str, &str)]) -> Self {
         let here = folder.path().to_str().expect("a folder with a plain name");
         fs::write(folder.path().join("mailkeep.conf"), configuration.replace("@DIR@", here))
             .expect("the configuration is written");
-        let child = spawn(folder.path());
+        let child = spawn_with(folder.path(), more);
         let mut server = Self { child, folder, listeners: BTreeMap::new() };
         server.wait_until_ready();
         server
@@ -121,6 +126,22 @@ impl Server {
         self.run(&["reload"])
     }
 
+    /// `NAME RECORD` lines of every DKIM key of a domain, as `mailkeep dns` shows them.
+    pub fn dkim_records(&self, domain: &str) -> String {
+        let json = self.ok(&["dns", domain, "--json"]);
+        let shown: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let records = shown["records"].as_array().expect("records").iter();
+        let keys = records.filter(|r| r["name"].as_str().unwrap().contains("._domainkey."));
+        let mut lines = String::new();
+        for key in keys {
+            let strings = key["strings"].as_array().expect("strings");
+            assert!(strings.iter().all(|s| s.as_str().unwrap().len() <= 255), "{key}");
+            let text: String = strings.iter().map(|s| s.as_str().unwrap()).collect();
+            lines.push_str(&format!("{} {text}\n", key["name"].as_str().unwrap()));
+        }
+        lines
+    }
+
     /// Kills the server without warning, as `kill -9` does.
     pub fn kill(&mut self) {
         self.child.kill().expect("the server is killed");
@@ -142,7 +163,12 @@ impl Server {
 
     /// Starts the server again in the same folder.
     pub fn restart(&mut self) {
-        self.child = spawn(self.folder.path());
+        self.restart_with(&[]);
+    }
+
+    /// The same with more in the server's environment.
+    pub fn restart_with(&mut self, more: &[(&str, &str)]) {
+        self.child = spawn_with(self.folder.path(), more);
         self.listeners.clear();
         self.wait_until_ready();
     }
@@ -206,15 +232,12 @@ fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_mailkeep")
 }
 
-/// Fails unless the program that draws fax pages stands beside ours. Cargo builds it with the
-/// workspace, not with one package.
-pub fn has_drawing_program() {
-    let program = Path::new(binary()).with_file_name("mailkeep-pages");
-    assert!(program.is_file(), "no {}: cargo build --workspace", program.display());
-}
-
 /// Starts `mailkeep serve` in a folder with a `mailkeep.conf`; its log goes there.
 pub fn spawn(folder: &Path) -> Child {
+    spawn_with(folder, &[])
+}
+
+fn spawn_with(folder: &Path, more: &[(&str, &str)]) -> Child {
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -225,6 +248,7 @@ pub fn spawn(folder: &Path) -> Child {
         .arg(folder.join("mailkeep.conf"))
         .arg("serve")
         .current_dir(folder)
+        .envs(more.iter().copied())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a log file"))
         .stderr(log)

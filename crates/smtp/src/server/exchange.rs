@@ -102,6 +102,8 @@ pub enum Question {
     Commit(Box<Commit>),
     /// VRFY of this text. Answers: `Yes` (252, neither confirmed nor denied), `Refuse`.
     Vrfy(String),
+    /// A line that is no command. Answers: `Yes` (500, as ever), `Refuse` (with another reply).
+    Unknown(String),
 }
 
 /// A complete message.

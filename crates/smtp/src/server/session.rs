@@ -331,6 +331,9 @@ impl Session {
             (State::Rejected, _) => {
                 self.refuse(State::Rejected, Fault::BadSequence("QUIT is expected"))
             }
+            (state, Command::Unknown(line)) => {
+                self.ask(Question::Unknown(line), Asked::Unknown(Box::new(state)))
+            }
             (state, Command::Hello(greeting, name)) => self.hello_command(state, greeting, name),
             (state, Command::Noop) => self.idle(state, Reply::new(250, 0, 0, "Ok")),
             (state, Command::Help) => self.idle(state, help()),
@@ -372,6 +375,10 @@ impl Session {
             }
             Asked::Commit { recipients } => self.committed(answer.outcomes(recipients)),
             Asked::Vrfy(state) => self.vrfy_answered(*state, answer.permission()),
+            Asked::Unknown(state) => {
+                let refusal = answer.permission().err();
+                self.refuse(*state, refusal.unwrap_or_else(|| Fault::UnknownCommand.into()))
+            }
         }
     }
 

@@ -47,6 +47,7 @@ pub(super) enum Asked {
     FirstChunk(Box<Transaction>, Chunk),
     Commit { recipients: usize },
     Vrfy(Box<State>),
+    Unknown(Box<State>),
 }
 
 /// A mail transaction without its content.
@@ -120,7 +121,7 @@ impl State {
             Self::Receiving(content) | Self::Chunking(content) | Self::InChunk(content, _) => {
                 Some(&content.transaction)
             }
-            Self::Asking(Asked::Vrfy(state)) => state.transaction(),
+            Self::Asking(Asked::Vrfy(state) | Asked::Unknown(state)) => state.transaction(),
             Self::Draining(drain) => drain.next.transaction(),
             Self::Asking(
                 Asked::Connect | Asked::Hello { .. } | Asked::Auth | Asked::Commit { .. },

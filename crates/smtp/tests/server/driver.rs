@@ -43,7 +43,8 @@ pub fn accept_all(question: &Question) -> Answer {
         | Question::Mail { .. }
         | Question::Rcpt(_)
         | Question::Data
-        | Question::Vrfy(_) => Answer::Yes,
+        | Question::Vrfy(_)
+        | Question::Unknown(_) => Answer::Yes,
         Question::Hello { .. } => {
             let mut offer = settings().offer();
             offer.starttls = true;
@@ -57,7 +58,7 @@ pub fn accept_all(question: &Question) -> Answer {
     }
 }
 
-pub fn refuse(code: u16, text: &'static str) -> Answer {
+pub fn refuse(code: u16, text: impl Into<std::borrow::Cow<'static, str>>) -> Answer {
     Answer::Refuse(Refusal::new(Reply::new(code, 7, 1, text)))
 }
 

@@ -213,6 +213,23 @@ fn policy_speaks_at_every_step() {
 }
 
 #[test]
+fn a_line_that_is_no_command_is_refused_in_the_words_of_policy() {
+    transcript(
+        "
+        S: 220 mx.example ESMTP Mailkeep
+        C: XTRICK one  two
+        S: 550 5.7.1 No XTRICK one  two here
+        C: NOOP
+        S: 250 2.0.0 Ok
+        ",
+        |question| match question {
+            Question::Unknown(line) => refuse(550, format!("No {line} here")),
+            other => accept_all(other),
+        },
+    );
+}
+
+#[test]
 fn a_refused_client_may_only_quit() {
     let refuse_connection = |question: &Question| match question {
         Question::Connect => refuse(554, "No mail from you"),

@@ -6,15 +6,16 @@ use accounts::Directory;
 use config::Config;
 use config::model::{Auth, Listener, Protocol};
 use flow::size::Direction;
-use flow::{Sender, Usage, What};
+use flow::{Sender, Usage};
 use mail::Address;
-use rules::{Facts, FlowFacts, Word};
+use rules::{Facts, FlowFacts};
 
 use super::{Candidate, Request};
 use crate::admin::Admin;
 use crate::control::columns::time;
 use crate::control::{Answer, exit};
-use crate::conversation::{direction, exceeded, standing_word};
+use crate::conversation::{direction, exceeded, groups_of, standing_word, word_of};
+use crate::fax::{judge, quota};
 use crate::server::domain_settings;
 use crate::snapshot::Snapshot;
 
@@ -87,7 +88,11 @@ impl Ground {
                 Answer::failure(exit::USAGE, text)
             });
         }
-        let mail = || all.iter().filter(|listener| *listener.protocol != Protocol::Metrics);
+        let mail = || {
+            all.iter().filter(|listener| {
+                !matches!(*listener.protocol, Protocol::Metrics | Protocol::Webhooks)
+            })
+        };
         let signs_in = |listener: &&Listener| {
             *listener.protocol == Protocol::Submission || *listener.auth == Auth::Required
         };
@@ -159,13 +164,17 @@ pub fn flow(
         messages: 1,
         recipients: u64::from(count.max(1)),
         octets: message.size_octets.max(1),
+        ..Usage::default()
     };
-    let sender = Sender { account, groups: &[], client: request.client };
+    let groups = groups_of(account, &policy.quotas, &ground.directory);
+    let sender = Sender { account, groups: &groups, client: Some(request.client) };
     let reached = guard.and_then(|guard| guard.check(policy, &sender, usage, now).err());
-    found.quota = reached.map(|reached| match reached.limit.what {
-        What::Messages => Word::Messages,
-        What::Recipients => Word::Recipients,
-        What::Octets => Word::Octets,
+    let from = facts.sender.as_ref().and_then(|path| path.address());
+    let faxing = from.filter(|_| judge::asked(&ground.snapshot, to).is_some());
+    let reached = reached.or_else(|| {
+        let server = admin.server()?;
+        quota::check(server, &ground.snapshot, faxing?, u64::from(count.max(1)), now).err()
     });
+    found.quota = reached.map(|reached| word_of(reached.limit.what));
     (found != FlowFacts::default()).then_some(found)
 }
