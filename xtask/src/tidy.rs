@@ -17,7 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["rules", "store", "web-client", "ldap", "signing", "dmarc-reports"],
     &["queue", "accounts", "evidence", "filters", "flow", "fax"],
     &["delivery", "pages"],
-    &["config"],
+    &["config", "t38"],
     &["server"],
 ];
 

@@ -24,6 +24,7 @@ mod certificate;
 mod directory;
 mod domain;
 mod fax;
+mod fax_gateway;
 mod fax_provider;
 mod filters;
 mod flow;
@@ -109,6 +110,7 @@ impl Builder<'_> {
         let domains = self.domains(top, &basics, &listeners);
         let fax_accounts = self.fax_accounts(top);
         let fax_providers = self.fax_providers(top, &listeners);
+        let fax_gateways = self.fax_gateways(top);
         let domains = self.with_fax_domains(domains, &fax_accounts);
         let sign_in = self.sign_in(top, &basics.hostname);
         let directories = self.directories(top);
@@ -167,6 +169,7 @@ impl Builder<'_> {
             domains,
             fax_accounts,
             fax_providers,
+            fax_gateways,
             rule_set: rule_set?,
             policy: policy?,
             limits: limits?,

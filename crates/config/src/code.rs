@@ -208,6 +208,8 @@ catalogue! {
         "Faxes and pages are counted for the address in MAIL FROM, and pages once the client has gone. Choose by `accounts`, `groups` or a table of addresses, or put the limits of faxes into a quota of their own."
     FaxFont 613 "A font for faxes is none"
         "`fonts` names font files one by one: TrueType (`.ttf`), OpenType (`.otf`) or a collection (`.ttc`), at most eight. Web fonts (`.woff`) have to be unpacked first."
+    FaxGateway 614 "A fax gateway that cannot be reached so"
+        "A SIP gateway answers to the address that it is told, so `listen` is one address of this machine and no wildcard; and the packets of calls need at least one port. `every`, `called`, `caller` and `delete` are about files that HylaFAX has received; a call by T.38 tells both numbers itself, and leaves no file elsewhere."
 }
 
 impl fmt::Display for Code {

@@ -19,6 +19,7 @@ mod authentication;
 mod delivery;
 mod directory;
 mod fax;
+mod fax_gateway;
 mod fax_provider;
 mod filters;
 mod flow;
@@ -32,7 +33,8 @@ pub use self::lists::{Dnsbl, Greylisting, List, ListSource, Reputation, Uribl};
 pub use authentication::{AuthenticationMode, DmarcOverride, DmarcPolicy, SenderAuthentication};
 pub use delivery::{Delivery, IpFamilies, Queue, RateClass};
 pub use directory::LdapDirectory;
-pub use fax::{FaxAccount, FaxInbound, FaxLine, FaxNotices, FaxTransport, FaxUser};
+pub use fax::{FaxAccount, FaxInbound, FaxLine, FaxNotices, FaxSource, FaxTransport, FaxUser};
+pub use fax_gateway::FaxGateway;
 pub use fax_provider::{
     FAX_ID, FaxProvider, ProviderBody, ProviderDocument, ProviderSignIn, Webhooks,
 };
@@ -84,6 +86,8 @@ pub struct Config {
     pub fax_accounts: Vec<FaxAccount>,
     /// The providers that fax by HTTPS.
     pub fax_providers: Vec<FaxProvider>,
+    /// The gateways that fax by T.38.
+    pub fax_gateways: Vec<FaxGateway>,
     /// The rules, tables and Force Encrypt entries, as written.
     pub rule_set: rules::RuleSet,
     /// The same, compiled.
@@ -370,6 +374,11 @@ impl Config {
     /// The fax account of a name.
     pub fn fax_account(&self, name: &str) -> Option<&FaxAccount> {
         self.fax_accounts.iter().find(|account| *account.name == name)
+    }
+
+    /// The gateway of a name.
+    pub fn fax_gateway(&self, name: &str) -> Option<&FaxGateway> {
+        self.fax_gateways.iter().find(|gateway| *gateway.name == name)
     }
 
     /// The provider of a name.

@@ -6,6 +6,7 @@
 mod authentication;
 mod directory;
 mod fax;
+mod fax_gateway;
 mod fax_provider;
 mod filters;
 mod flow;
@@ -20,6 +21,7 @@ mod top;
 pub use authentication::{ARC, DKIM, DMARC, SENDER_AUTHENTICATION, SPF};
 pub use directory::DIRECTORY;
 pub use fax::{FAX, FAX_INBOUND, FAX_USER};
+pub use fax_gateway::FAX_GATEWAY;
 pub use fax_provider::FAX_PROVIDER;
 pub use filters::{HOLDING, MILTER, QUARANTINE, SCANNER, SCANNING};
 pub use flow::{BANS, FLOW, QUOTA, SIZE_LIMITS};

@@ -4,9 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use config::schema::{
     ARC_SEALING, BANS, CERTIFICATE, CREDENTIALS, Context, DELIVERY, DMARC_REPORTS, DNS, DNSBL,
-    DOMAIN, EVIDENCE, FAX, FAX_INBOUND, FAX_PROVIDER, FAX_USER, FLOW, GREYLISTING, HOLDING, LIMITS,
-    LISTENER, LOG, MILTER, QUARANTINE, QUEUE, QUOTA, RATE_CLASS, REPUTATION, SCANNER, SCANNING,
-    SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
+    DOMAIN, EVIDENCE, FAX, FAX_GATEWAY, FAX_INBOUND, FAX_PROVIDER, FAX_USER, FLOW, GREYLISTING,
+    HOLDING, LIMITS, LISTENER, LOG, MILTER, QUARANTINE, QUEUE, QUOTA, RATE_CLASS, REPUTATION,
+    SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS, SRS, TIMEOUTS, TOP, URIBL,
 };
 use config::{Config, Memory, read};
 
@@ -94,6 +94,7 @@ static PLACES: &[Place] = &[
         "listener h { port 2727; protocol webhooks; tls off }; fax-provider p {",
         &["send https://p.example/faxes"],
     ),
+    place(&FAX_GATEWAY, "fax-gateway g {", &["server sip.example.net", "listen 192.0.2.10"]),
     Place {
         context: &FAX_INBOUND,
         open: "fax clinic { domains f.example; organisation X; main-number +12025550100; country US; mail-server-white-list 192.0.2.1; inbound {",

@@ -41,8 +41,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(::fax::work::COMMAND) {
-        return pages::worker::run(arguments);
+    match arguments.next().as_deref() {
+        Some(::fax::work::COMMAND) => return pages::worker::run(arguments),
+        Some(::t38::engine::work::COMMAND) => return ::t38::engine::worker::run(),
+        _ => {}
     }
     cli::run()
 }

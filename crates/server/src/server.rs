@@ -89,6 +89,8 @@ pub struct Server {
     pub held: Holds,
     /// Follows faxes.
     pub faxes: Faxes,
+    /// The lines to fax gateways.
+    pub fax_lines: crate::fax::t38::Lines,
     /// When it started.
     pub started: Timestamp,
     /// Replies that a rule lets wait.
@@ -159,6 +161,7 @@ impl Server {
             dispatcher: Dispatcher::new(*snapshot.config.queue.concurrency as usize),
             held: Holds::open(&store).await?,
             faxes: Faxes::default(),
+            fax_lines: crate::fax::t38::Lines::default(),
             started: now,
             tarpit: Semaphore::new(TARPITS_AT_A_TIME),
             notary,
@@ -422,6 +425,7 @@ impl Server {
         crate::reports::tend(self);
         crate::fax::retention::tend(self);
         crate::fax::inbound::tend(self);
+        crate::fax::t38::lines::tend(self);
         let server = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {

@@ -1,6 +1,7 @@
 //! `fax NAME { }`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fax::template::Template;
 use fax::{
@@ -17,8 +18,8 @@ use crate::code::Code;
 use crate::diagnostic::Diagnostic;
 use crate::located::Located;
 use crate::model::{
-    FaxAccount, FaxInbound, FaxLine, FaxNotices, FaxTransport, FaxUser, LocalDomain, Recipients,
-    Route, Target,
+    FaxAccount, FaxInbound, FaxLine, FaxNotices, FaxSource, FaxTransport, FaxUser, LocalDomain,
+    Recipients, Route, Target,
 };
 use crate::source::Span;
 
@@ -31,7 +32,9 @@ impl Builder<'_> {
         self.unique("fax", accounts.iter().map(|account| account.name.clone()));
         self.off_ramps(top, &accounts);
         let servers = accounts.iter().filter_map(|account| account.inbound.as_ref());
-        let servers = servers.map(|i| i.server.clone().map(|s| format!("inbound from {s}")));
+        // Files of HylaFAX are taken by one account; calls are told apart by their numbers.
+        let servers = servers.filter(|i| matches!(*i.source, FaxSource::Hylafax { .. }));
+        let servers = servers.map(|i| i.source.clone().map(|s| format!("inbound from {s}")));
         self.unique("fax source", servers.collect::<Vec<_>>());
         accounts
     }
@@ -374,12 +377,7 @@ impl Builder<'_> {
         plan: &Plan,
         security: &Security,
     ) -> Option<FaxInbound> {
-        let from = section.find("from")?;
-        let server: Located<Target> = from.argument(1)?;
-        let credentials: Option<Located<String>> = from.argument(3);
-        if let Some(Located { value, span: Some(span) }) = &credentials {
-            self.uses(Named::Credentials, value, *span);
-        }
+        let source = self.fax_source(section)?;
         let catch_all: Located<Address> = section.value("catch-all")?;
         let mut receivers = vec![catch_all.clone()];
         let (mut routes, mut names) = (Vec::new(), Vec::new());
@@ -407,16 +405,46 @@ impl Builder<'_> {
         let junk: Vec<Located<String>> =
             section.find("junk").map(|item| item.arguments(0).collect()).unwrap_or_default();
         Some(FaxInbound {
-            server,
-            credentials: credentials.map(|name| name.value),
-            every: section.value("every")?,
-            called: section.value("called")?,
-            caller: section.value("caller")?,
+            source,
             routes,
             catch_all,
             junk: self.prefixes(&junk).into_iter().map(|prefix| prefix.value).collect(),
-            deletes: section.value("delete")?,
         })
+    }
+
+    /// `from`, with what is said of it beside.
+    fn fax_source(&mut self, section: &Section<'_>) -> Option<Located<FaxSource>> {
+        let from = section.find("from")?;
+        let word = from.argument::<&str>(0)?;
+        let source = if word.value == "t38" {
+            let name: Located<String> = from.argument(1)?;
+            if let Some(span) = name.span {
+                self.uses(Named::FaxGateway, &name.value, span);
+            }
+            for idle in ["every", "called", "caller", "delete"] {
+                if let Some(span) = section.written(idle) {
+                    let message = format!("`{idle}` is about files of HylaFAX");
+                    let error = Diagnostic::error(Code::FaxGateway, span, message);
+                    self.report(error.help("leave it out"));
+                }
+            }
+            FaxSource::T38(name.value)
+        } else {
+            let server: Located<Target> = from.argument(1)?;
+            let credentials: Option<Located<String>> = from.argument(3);
+            if let Some(Located { value, span: Some(span) }) = &credentials {
+                self.uses(Named::Credentials, value, *span);
+            }
+            FaxSource::Hylafax {
+                server: server.value,
+                credentials: credentials.map(|name| name.value),
+                every: section.value::<Duration>("every")?.value,
+                called: section.value::<u32>("called")?.value,
+                caller: section.value::<u32>("caller")?.value,
+                deletes: section.value::<bool>("delete")?.value,
+            }
+        };
+        Some(Located { value: source, span: Some(from.statement.head()) })
     }
 
     fn fax_transports(&mut self, section: &Section<'_>, plan: &Plan) -> Vec<FaxTransport> {
@@ -446,6 +474,15 @@ impl Builder<'_> {
                             self.uses(Named::FaxProvider, &value, span);
                         }
                         (FaxLine::Provider(value), 3)
+                    }
+                    None => continue,
+                },
+                "t38" => match item.argument::<String>(1) {
+                    Some(Located { value, span }) => {
+                        if let Some(span) = span {
+                            self.uses(Named::FaxGateway, &value, span);
+                        }
+                        (FaxLine::T38(value), 3)
                     }
                     None => continue,
                 },

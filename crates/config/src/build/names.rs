@@ -15,6 +15,7 @@ pub(crate) enum Named {
     Certificate,
     Credentials,
     Dnsbl,
+    FaxGateway,
     FaxProvider,
     Listener,
     Milter,
@@ -25,10 +26,11 @@ pub(crate) enum Named {
 }
 
 impl Named {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Certificate,
         Self::Credentials,
         Self::Dnsbl,
+        Self::FaxGateway,
         Self::FaxProvider,
         Self::Listener,
         Self::RateClass,
@@ -44,6 +46,7 @@ impl Named {
             Self::Certificate => "certificate",
             Self::Credentials => "credentials",
             Self::Dnsbl => "dnsbl",
+            Self::FaxGateway => "fax-gateway",
             Self::FaxProvider => "fax-provider",
             Self::Listener => "listener",
             Self::Milter => "milter",
@@ -59,6 +62,7 @@ impl Named {
         match self {
             Self::Certificate
             | Self::Credentials
+            | Self::FaxGateway
             | Self::FaxProvider
             | Self::RateClass
             | Self::Table => true,

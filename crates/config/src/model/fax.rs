@@ -92,29 +92,43 @@ pub enum FaxLine {
     T37(Domain),
     /// A provider that faxes by HTTPS, by its name.
     Provider(String),
+    /// A gateway that is called by SIP and takes T.38, by its name.
+    T38(String),
 }
 
 /// `inbound { }`: where faxes that come in are fetched, and who gets them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaxInbound {
-    /// The HylaFAX server that receives them; port 4559 unless said.
-    pub server: Located<Target>,
-    /// The name of the credentials to sign in with.
-    pub credentials: Option<String>,
-    /// How long between two looks.
-    pub every: Located<Duration>,
-    /// Which number that the line told is the one that was called, from 1.
-    pub called: Located<u32>,
-    /// Which one is that of the caller.
-    pub caller: Located<u32>,
+    /// What receives them.
+    pub source: Located<FaxSource>,
     /// Called numbers and who gets their faxes.
     pub routes: Vec<(fax::Number, Address)>,
     /// Who gets the faxes to other numbers.
     pub catch_all: Located<Address>,
     /// Beginnings of the numbers of callers that nobody wants.
     pub junk: Vec<fax::Prefix>,
-    /// Whether files are removed from the server once they are taken.
-    pub deletes: Located<bool>,
+}
+
+/// What receives faxes. Its `Display` names it in what is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaxSource {
+    /// HylaFAX, whose files are fetched.
+    Hylafax {
+        /// The server; port 4559 unless said.
+        server: Target,
+        /// The name of the credentials to sign in with.
+        credentials: Option<String>,
+        /// How long between two looks.
+        every: Duration,
+        /// Which number that the line told is the one that was called, from 1.
+        called: u32,
+        /// Which one is that of the caller.
+        caller: u32,
+        /// Whether files are removed from the server once they are taken.
+        deletes: bool,
+    },
+    /// This server, called by a gateway of this name.
+    T38(String),
 }
 
 /// What senders are told of.
@@ -155,6 +169,15 @@ impl FaxAccount {
     }
 }
 
+impl fmt::Display for FaxSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hylafax { server, .. } => write!(f, "HylaFAX at {server}"),
+            Self::T38(name) => write!(f, "T.38 gateway {name}"),
+        }
+    }
+}
+
 impl fmt::Display for FaxLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -162,6 +185,7 @@ impl fmt::Display for FaxLine {
             Self::Hylafax { server, credentials: _ } => write!(f, "HylaFAX at {server}"),
             Self::T37(domain) => write!(f, "T.37 off-ramp {domain}"),
             Self::Provider(name) => write!(f, "provider {name}"),
+            Self::T38(name) => write!(f, "T.38 gateway {name}"),
         }
     }
 }

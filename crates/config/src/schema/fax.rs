@@ -255,9 +255,16 @@ pub static FAX: Context = Context {
                     many("prefixes", Kind::Text),
                 ]),
                 values(&[keyword("provider"), one("name", Kind::Name)]),
+                values(&[
+                    keyword("t38"),
+                    one("name", Kind::Name),
+                    keyword("for"),
+                    many("prefixes", Kind::Text),
+                ]),
+                values(&[keyword("t38"), one("name", Kind::Name)]),
             ],
             Absent::Value("none"),
-            "What carries the faxes. `none`: they wait until there is a transport, and are never called sent. `spool`: each is put into a folder for another program, which answers with a file. `hylafax`: a HylaFAX server by its own protocol, port 4559 unless written; the protocol has no TLS, so let it be on this machine or behind a tunnel. `t37`: each is mailed as a TIFF to an off-ramp, `FAX=+12025550123@DOMAIN`, by the same routes and under the same demands as all mail, Force Encrypt with them; it is handed over then, and sent when the off-ramp reports it. `provider`: a provider that faxes by HTTPS, see `fax-provider`. Written more than once: `for +1 +44` limits a transport to numbers that begin so; the longest beginning wins, then the order; where a transport is down, the next one that fits is tried.",
+            "What carries the faxes. `none`: they wait until there is a transport, and are never called sent. `spool`: each is put into a folder for another program, which answers with a file. `hylafax`: a HylaFAX server by its own protocol, port 4559 unless written; the protocol has no TLS, so let it be on this machine or behind a tunnel. `t37`: each is mailed as a TIFF to an off-ramp, `FAX=+12025550123@DOMAIN`, by the same routes and under the same demands as all mail, Force Encrypt with them; it is handed over then, and sent when the off-ramp reports it. `provider`: a provider that faxes by HTTPS, see `fax-provider`. `t38`: a gateway that is called by SIP, see `fax-gateway`. Written more than once: `for +1 +44` limits a transport to numbers that begin so; the longest beginning wins, then the order; where a transport is down, the next one that fits is tried.",
             "transport hylafax 127.0.0.1",
         )
         .repeatable(),
@@ -312,7 +319,7 @@ pub static FAX: Context = Context {
 /// `inbound { }` inside `fax`.
 pub static FAX_INBOUND: Context = Context {
     name: "inbound",
-    doc: "Faxes that a HylaFAX server has received become mail: to whom `route` names for the called number, else to the user whose number it is, else to `catch-all`. Each file of the server is taken once.",
+    doc: "Faxes that come in become mail: to whom `route` names for the called number, else to the user whose number it is, else to `catch-all`. Each is taken once.",
     entry: None,
     ordered: false,
     directives: &[
@@ -326,16 +333,17 @@ pub static FAX_INBOUND: Context = Context {
                     one("name", Kind::Name),
                 ]),
                 values(&[keyword("hylafax"), one("server", Kind::Target)]),
+                values(&[keyword("t38"), one("name", Kind::Name)]),
             ],
             Absent::Required,
-            "The HylaFAX server, port 4559 unless written. The protocol has no TLS: use it on this machine or through a tunnel. Received files must be readable for who signs in (`RecvFileMode: 0644` of the modem).",
+            "`t38`: this server is called by a `fax-gateway`, and the account gets the calls to its numbers; calls to numbers that no account has are for the first. No page is confirmed to the caller before it is on the disk. `hylafax`: the HylaFAX server, port 4559 unless written. The protocol has no TLS: use it on this machine or through a tunnel. Received files must be readable for who signs in (`RecvFileMode: 0644` of the modem).",
             "from hylafax 127.0.0.1",
         ),
         Directive::new(
             "every",
             &[values(&[one("time", Kind::Time(Bounds::seconds(1, 3_600)))])],
             Absent::Value("30s"),
-            "How long between two looks.",
+            "How long between two looks at HylaFAX.",
             "every 10s",
         ),
         Directive::new(

@@ -2,9 +2,9 @@
 
 use super::{
     ARC_SEALING, Absent, BANS, Context, DELIVERY, DIRECTORY, DMARC_REPORTS, DNSBL, Directive, FAX,
-    FAX_PROVIDER, FLOW, FORCE_ENCRYPT, GREYLISTING, HOLDING, LIMITS, LISTENER, MILTER, QUARANTINE,
-    QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING, SIZE_LIMITS,
-    SRS, TABLE, TIMEOUTS, URIBL, block, keyword, lines, many, one, values,
+    FAX_GATEWAY, FAX_PROVIDER, FLOW, FORCE_ENCRYPT, GREYLISTING, HOLDING, LIMITS, LISTENER, MILTER,
+    QUARANTINE, QUEUE, QUOTA, RATE_CLASS, REPUTATION, RULES, SCANNER, SCANNING, SIGN_IN, SIGNING,
+    SIZE_LIMITS, SRS, TABLE, TIMEOUTS, URIBL, block, keyword, lines, many, one, values,
 };
 use crate::value::{Bounds, Kind};
 
@@ -174,6 +174,14 @@ pub static TOP: Context = Context {
             Absent::Derived("none"),
             "A provider that faxes by HTTPS, for `transport provider NAME`.",
             "fax-provider line { send https://api.provider.example/faxes }",
+        )
+        .repeatable(),
+        Directive::new(
+            "fax-gateway",
+            &[block(&[one("name", Kind::Name)], &FAX_GATEWAY)],
+            Absent::Derived("none"),
+            "A gateway that faxes by T.38, for `transport t38 NAME` and `from t38 NAME`.",
+            "fax-gateway trunk { server sip.example.net; listen 192.0.2.10 }",
         )
         .repeatable(),
         Directive::new(

@@ -212,7 +212,7 @@ pub fn log(format: LogFormat, level: LogLevel) {
         LogLevel::Trace => "trace",
     };
     // Libraries speak up only when something is wrong.
-    let filter = EnvFilter::new(format!("warn,mailkeep={level},delivery={level}"));
+    let filter = EnvFilter::new(format!("warn,mailkeep={level},delivery={level},t38={level}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call, as in the demo, changes nothing.
     let _ = match format {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::provider::{self, Hearing};
 use super::record::{self, Fax};
-use super::{hylafax, spool, t37};
+use super::{hylafax, spool, t37, t38};
 use crate::server::Server;
 use crate::snapshot::Snapshot;
 
@@ -53,6 +53,8 @@ pub struct Errand {
     pub file: PathBuf,
     /// How many pages it has.
     pub pages: u32,
+    /// How many of them were confirmed before.
+    pub confirmed: u32,
     /// The first to be sent, from 1.
     pub first_page: u32,
     /// Which attempt it is, from 1.
@@ -108,6 +110,7 @@ impl Errand {
             options: fax.record.options.clone(),
             file: record::file(server.data(), fax.row.id),
             pages: fax.record.job.pages,
+            confirmed: fax.record.job.confirmed,
             first_page: fax.record.job.first_page(),
             attempt: fax.record.job.counters.dials,
             expires: fax.record.job.expires,
@@ -393,6 +396,12 @@ async fn carry(
             let server = hylafax::Server::find(snapshot, server, credentials.as_deref()).await?;
             hylafax::carry(&server, errand, reporter, cancelled).await
         }
+        FaxLine::T38(name) => {
+            let gateway = snapshot.config.fax_gateway(name);
+            let gateway = gateway.with_context(|| format!("there is no gateway {name}"))?;
+            let line = server.fax_lines.get(name);
+            t38::send::carry(line, gateway, errand, reporter, cancelled).await
+        }
         FaxLine::T37(domain) => bail!("the mail queue carries faxes to {domain}"),
     }
 }
@@ -421,6 +430,7 @@ mod tests {
             options: Options::default(),
             file: path.clone(),
             pages: 3,
+            confirmed: first_page - 1,
             first_page,
             known_as: None,
         };

@@ -33,7 +33,7 @@ pub enum Outcome {
 }
 
 /// The program that runs now, also when an upgrade has put another in its place.
-const OWN_PROGRAM: &str = "/proc/self/exe";
+pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
 
 fn start(arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Result<Child> {
     Command::new(OWN_PROGRAM)

@@ -1,4 +1,4 @@
-//! Faxes that come in: fetched from HylaFAX, given as mail with a PDF of the pages to who has
+//! Faxes that come in: fetched from HylaFAX, or received by T.38, given as mail with a PDF of the pages to who has
 //! the number.
 //!
 //! That a file was taken is written down in the transaction that accepts its mail, so a crash
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use config::model::{FaxAccount, FaxInbound};
+use config::model::{FaxAccount, FaxInbound, FaxSource};
 use evidence::{Digest, Origin};
 use fax::inbound::{Arrival, Table, Way};
 use mail::{Address, DsnReturn, Notify, ReversePath, Timestamp};
@@ -30,7 +30,7 @@ const TAKEN_MAX: usize = 100;
 /// The largest file, in octets.
 const FILE_MAX_OCTETS: u64 = 64 * 1024 * 1024;
 /// How long it is known that a file was taken after it is gone from its server.
-const KNOWN_FOR: Duration = Duration::from_secs(400 * 24 * 3_600);
+pub const KNOWN_FOR: Duration = Duration::from_secs(400 * 24 * 3_600);
 
 /// Looks for faxes that have come in, until the server is gone.
 pub fn tend(server: &Arc<Server>) {
@@ -47,9 +47,10 @@ pub fn tend(server: &Arc<Server>) {
             looked.retain(|name, _| snapshot.config.fax_account(name).is_some());
             for account in &snapshot.config.fax_accounts {
                 let Some(inbound) = &account.inbound else { continue };
-                sleep = sleep.min(*inbound.every);
+                let FaxSource::Hylafax { every, .. } = &*inbound.source else { continue };
+                sleep = sleep.min(*every);
                 let last = looked.get(&account.name.value);
-                if last.is_some_and(|last| last.elapsed() < *inbound.every) {
+                if last.is_some_and(|last| last.elapsed() < *every) {
                     continue;
                 }
                 if let Err(error) = look(&server, &snapshot, account, inbound).await {
@@ -71,9 +72,13 @@ async fn look(
     account: &FaxAccount,
     inbound: &FaxInbound,
 ) -> Result<()> {
-    let place = format!("HylaFAX at {}", *inbound.server);
-    let hfaxd =
-        hylafax::Server::find(snapshot, &inbound.server, inbound.credentials.as_deref()).await?;
+    let place = inbound.source.to_string();
+    let FaxSource::Hylafax { server: target, credentials, called, caller, deletes, .. } =
+        &*inbound.source
+    else {
+        return Ok(());
+    };
+    let hfaxd = hylafax::Server::find(snapshot, target, credentials.as_deref()).await?;
     let mut recvq = Recvq::open(&hfaxd).await?;
     let waiting = recvq.list().await?;
     let mut taken = 0;
@@ -86,9 +91,13 @@ async fn look(
             }
             taken += 1;
             let octets = recvq.fetch(waits, FILE_MAX_OCTETS).await?;
-            take(server, snapshot, account, inbound, file, &octets).await?;
+            let scan = pages::scan::read(&octets);
+            let description = scan.map(|scan| scan.description).unwrap_or_default();
+            let arrival = Arrival::read(&description, *called, *caller, &account.plan);
+            let came = Came { file, arrival, octets: &octets, remark: None };
+            take(server, snapshot, account, inbound, came).await?;
         }
-        if *inbound.deletes {
+        if *deletes {
             recvq.remove(waits).await?;
         }
     }
@@ -100,19 +109,33 @@ async fn look(
     Ok(())
 }
 
+/// A fax that has come.
+pub struct Came<'a> {
+    /// The file, for good.
+    pub file: FaxFile,
+    /// What the line told of it.
+    pub arrival: Arrival,
+    /// The pages, as TIFF.
+    pub octets: &'a [u8],
+    /// What its receiver should know of it.
+    pub remark: Option<String>,
+}
+
 /// Makes a mail of a file and keeps it, unless the file was taken meanwhile.
-async fn take(
+///
+/// # Errors
+///
+/// When it could not be kept; then it was not taken.
+pub async fn take(
     server: &Arc<Server>,
     snapshot: &Snapshot,
     account: &FaxAccount,
     inbound: &FaxInbound,
-    file: FaxFile,
-    octets: &[u8],
+    came: Came<'_>,
 ) -> Result<()> {
     let at = Timestamp::now();
+    let Came { file, arrival, octets, remark } = came;
     let scan = pages::scan::read(octets);
-    let description = scan.as_ref().map(|scan| scan.description.as_str()).unwrap_or_default();
-    let arrival = Arrival::read(description, *inbound.called, *inbound.caller, &account.plan);
     let owners = account.users.iter();
     let table = Table {
         junk: &inbound.junk,
@@ -139,6 +162,7 @@ async fn take(
         file: &file,
         pages: scan.as_ref().map(|scan| scan.pages.len()),
         way,
+        remark: remark.as_deref(),
     };
     let letter = match way.to() {
         Some(to) => Some(seen.letter(snapshot, account, to, attachment)?),
@@ -189,6 +213,7 @@ struct Seen<'a> {
     file: &'a FaxFile,
     pages: Result<usize, &'a pages::Trouble>,
     way: Way<'a>,
+    remark: Option<&'a str>,
 }
 
 impl Seen<'_> {
@@ -210,7 +235,8 @@ impl Seen<'_> {
         let to = self.way.to().map_or_else(|| "nobody".to_owned(), Address::to_string);
         let (caller, called) = (self.caller(), self.called());
         let because = self.way.because();
-        format!("from {caller} to {called}, given to {to}: {because}; SHA-256 {sha256}")
+        let remark = self.remark.map(|remark| format!("; {remark}")).unwrap_or_default();
+        format!("from {caller} to {called}, given to {to}: {because}{remark}; SHA-256 {sha256}")
     }
 
     fn letter(
@@ -231,6 +257,9 @@ impl Seen<'_> {
             ("Came", self.file.mark.clone()),
         ] {
             text.push_str(&format!("{name:<16} {value}\r\n"));
+        }
+        if let Some(remark) = self.remark {
+            text.push_str(&format!("\r\nIt may be incomplete: {remark}.\r\n"));
         }
         if let Err(trouble) = self.pages {
             text.push_str(&format!(
