@@ -13,6 +13,7 @@
 pub mod address;
 pub mod inbound;
 pub mod job;
+pub mod left_out;
 pub mod number;
 pub mod offramp;
 pub mod options;
@@ -25,6 +26,7 @@ pub mod work;
 
 pub use address::{Recipient, RecipientError};
 pub use job::{Counters, Event, Job, Outcome, Reason, Retry, State};
+pub use left_out::LeftOut;
 pub use number::{Country, Number, NumberError, Plan, Prefix};
 pub use options::{Cover, Language, OptionError, Options, Paper, Resolution};
 pub use request::TrustRequest;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::left_out::{LeftOut, Why};
 use crate::options::{Cover, Language, Paper, Resolution};
 
 /// The first argument that makes the program a process that draws pages, and nothing else.
@@ -30,8 +31,26 @@ pub struct Request {
     pub template: Option<String>,
     /// The most pages a fax may have, its cover page with them.
     pub pages_max: usize,
+    /// Whether an attachment that cannot become pages is left out; else there is no fax.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaves_out: bool,
+    /// Whether what is left out is named by its file's name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names_left_out: bool,
+    /// What is known not to become pages from earlier requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<Without>,
     /// What is on each recipient's cover page; none are drawn without one.
     pub recipients: Vec<Fields>,
+}
+
+/// An attachment that is left out without being looked at again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Without {
+    /// Which part of the message it is.
+    pub part: usize,
+    /// Why.
+    pub why: Why,
 }
 
 /// What stands on a cover page and in the header line. What is empty is left out.
@@ -73,9 +92,18 @@ pub enum Answer {
         /// Characters that no font has; a box stands for each.
         #[serde(flatten)]
         missing: Missing,
+        /// Attachments that are not in them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<LeftOut>,
         /// Font files that could not be read, and why.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unread: Vec<String>,
+    },
+    /// An attachment is being drawn, so that it is known which one brought the process down; no
+    /// more of them with `None`. Another answer follows. Only where attachments are left out.
+    Drawing {
+        /// Which part of the message it is.
+        part: Option<usize>,
     },
     /// Office files have to become PDF first; they follow. Then it is asked again.
     Convert {
@@ -131,6 +159,8 @@ fn is_zero(count: &usize) -> bool {
 /// An office file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfficeFile {
+    /// Which part of the message it is.
+    pub part: usize,
     /// What its sender calls it.
     pub name: String,
     /// What it is, as an extension.

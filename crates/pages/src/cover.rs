@@ -18,7 +18,8 @@ const LABEL_GAP: f32 = 18.0;
 /// More lines than this of one value are left out.
 const LINES_MAX: usize = 12;
 
-/// The cover page with `text` on it, and the pages that the text goes on to.
+/// The cover page with `note` and `text` on it, and the pages that they go on to. The note is
+/// there also where the template has no place for text.
 ///
 /// # Errors
 ///
@@ -26,7 +27,7 @@ const LINES_MAX: usize = 12;
 pub fn draw(
     template: &Template,
     fields: &Fields,
-    text: &[Block],
+    (note, text): (&[Block], &[Block]),
     format: Format,
     fonts: &Fonts,
     pages_max: usize,
@@ -92,6 +93,7 @@ pub fn draw(
     }
     let has_body = template.lines.contains(&Line::Body);
     let mut flow = Flow::on(sheet, at + 6.0, bottom, format, fonts, pages_max);
+    flow.add(note)?;
     if has_body {
         flow.add(text)?;
     }

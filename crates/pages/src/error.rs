@@ -1,5 +1,7 @@
 //! Why something cannot become pages.
 
+use fax::left_out::{Kind, LeftOut, Why};
+
 use crate::office::OfficeFile;
 
 /// Why a document cannot become pages. [`std::fmt::Display`] is for its sender.
@@ -20,7 +22,7 @@ pub enum Trouble {
         /// The attachment.
         name: String,
         /// What it is.
-        kind: String,
+        kind: Kind,
     },
     /// A document with a password.
     #[error("\"{name}\" is protected by a password")]
@@ -53,6 +55,9 @@ pub enum Trouble {
     /// Office files that must become PDF first, by a program that is not here.
     #[error("office files have to become PDF first")]
     Office(Vec<OfficeFile>),
+    /// Nothing is left of the message; one of the attachments it would be without.
+    #[error("{0}")]
+    LeftOut(LeftOut),
     /// The message itself cannot be read.
     #[error("the message cannot be read")]
     Message,
@@ -62,4 +67,23 @@ pub enum Trouble {
     /// The fonts of the program are broken.
     #[error("the program's fonts cannot be read")]
     Fonts,
+}
+
+impl Trouble {
+    /// The attachment that it is about, if the rest of the message is sound.
+    pub fn about_attachment(&self, name: &str) -> Option<LeftOut> {
+        let why = match self {
+            Self::TooManyPages { limit } => Why::TooManyPages { limit: *limit },
+            Self::Unsupported { kind, .. } => Why::Type { kind: kind.clone() },
+            Self::Password { .. } => Why::Password,
+            Self::Broken { .. } => Why::Broken,
+            Self::TooLarge { limit, .. } => Why::TooLarge { dots: *limit },
+            Self::Shape { .. } => Why::Shape,
+            Self::LeftOut(left_out) => left_out.why.clone(),
+            Self::Nothing | Self::Office(_) | Self::Message | Self::Template(_) | Self::Fonts => {
+                return None;
+            }
+        };
+        Some(LeftOut { name: name.to_owned(), why })
+    }
 }

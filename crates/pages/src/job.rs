@@ -1,16 +1,16 @@
 //! From a message to the files of its faxes.
 
-use fax::Cover;
 use fax::template::{Template, confidentiality};
 use fax::work::{Fields, Missing, Request};
+use fax::{Cover, LeftOut};
 
 use crate::bitmap::Bitmap;
 use crate::coding::Coding;
 use crate::cover;
 use crate::error::Trouble;
-use crate::flow::Flow;
+use crate::flow::{Block, Flow, Span};
 use crate::letters::{Face, Fonts};
-use crate::message::{self, Content};
+use crate::message::{self, Content, Means};
 use crate::sheet::{BAND, Format, MARGIN, Sheet, WIDTH, width};
 use crate::tiff_f::{self, Profile};
 
@@ -30,38 +30,63 @@ pub struct Drawn {
     pub faxes: Vec<Fax>,
     /// Characters that no font has; a box stands for each.
     pub missing: Missing,
+    /// Attachments that are not in them.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// The size of the header line, in points.
 const HEADER: f32 = 8.0;
 
-/// Draws the faxes of a message with fonts that are loaded. `pdfs` are what became of its
-/// office files, in their order; without them the answer is [`Trouble::Office`].
+/// How often room is made for the pages before the attachments by leaving out attachments.
+const ROUNDS_MAX: usize = 3;
+
+/// Draws the faxes of a message. Without the PDFs of its office files the answer is
+/// [`Trouble::Office`].
 ///
 /// # Errors
 ///
 /// [`Trouble`] in words for the sender.
-pub fn draw(
-    request: &Request,
-    fonts: &Fonts,
-    pdfs: &[Vec<u8>],
-    message: &[u8],
-) -> Result<Drawn, Trouble> {
-    let format = Format { resolution: request.resolution, paper: request.paper };
+pub fn draw(request: &Request, means: &Means<'_>, message: &[u8]) -> Result<Drawn, Trouble> {
     let template = match &request.template {
         Some(text) => Template::parse(text)?,
         None => Template::of(request.language)?,
     };
-    let content = message::read(message, format, fonts, pdfs, request.pages_max)?;
-    if content.text.is_empty() && content.pages.is_empty() {
-        return Err(Trouble::Nothing);
+    let mut room = request.pages_max;
+    for _ in 0..ROUNDS_MAX {
+        let content = message::read(message, request, means, room)?;
+        if content.text.is_empty() && content.pages.is_empty() {
+            let first = content.left_out.into_iter().next();
+            return Err(first.map_or(Trouble::Nothing, Trouble::LeftOut));
+        }
+        match faxes(request, &template, &content, means.fonts)? {
+            Ok(faxes) => {
+                let (missing, left_out) = (means.fonts.missing(), content.left_out);
+                return Ok(Drawn { faxes, missing, left_out });
+            }
+            Err(front) if request.leaves_out => {
+                room = room.min(request.pages_max.saturating_sub(front));
+            }
+            Err(_) => break,
+        }
     }
+    Err(Trouble::TooManyPages { limit: request.pages_max })
+}
+
+/// The faxes; or, where one would have too many pages, how many of them stand before its
+/// attachments.
+fn faxes(
+    request: &Request,
+    template: &Template,
+    content: &Content,
+    fonts: &Fonts,
+) -> Result<Result<Vec<Fax>, usize>, Trouble> {
+    let format = Format { resolution: request.resolution, paper: request.paper };
     let mut faxes = Vec::with_capacity(request.recipients.len());
     for fields in &request.recipients {
-        let front = front(request, &template, fields, &content, format, fonts)?;
+        let front = front(request, template, fields, content, format, fonts)?;
         let count = front.len() + content.pages.len();
         if count > request.pages_max {
-            return Err(Trouble::TooManyPages { limit: request.pages_max });
+            return Ok(Err(front.len()));
         }
         let all = front.into_iter().chain(content.pages.iter().cloned());
         let headed: Vec<Bitmap> = (1..)
@@ -72,7 +97,7 @@ pub fn draw(
         let tiff = tiff_f::write(&headed, request.resolution, profile);
         faxes.push(Fax { pages: count, tiff });
     }
-    Ok(Drawn { faxes, missing: fonts.missing() })
+    Ok(Ok(faxes))
 }
 
 /// The pages before the attachments: the cover page, or the text alone.
@@ -89,11 +114,13 @@ fn front(
         Cover::Text => !content.text.is_empty(),
         Cover::Never => false,
     };
+    let note = note(request, content);
     if !has_cover {
-        if content.text.is_empty() {
+        if content.text.is_empty() && note.is_empty() {
             return Ok(Vec::new());
         }
         let mut flow = Flow::new(format, fonts, request.pages_max);
+        flow.add(&note)?;
         flow.add(&content.text)?;
         return Ok(flow.finish());
     }
@@ -106,8 +133,8 @@ fn front(
             own => own.to_owned(),
         };
         let fields = Fields { pages, notice, ..fields.clone() };
-        let front =
-            cover::draw(template, &fields, &content.text, format, fonts, request.pages_max)?;
+        let body = (note.as_slice(), content.text.as_slice());
+        let front = cover::draw(template, &fields, body, format, fonts, request.pages_max)?;
         let found = front.len() + content.pages.len();
         // The number is one line whatever it is, so the second time it is right.
         if found <= count {
@@ -115,6 +142,22 @@ fn front(
         }
         count = found;
     }
+}
+
+/// What the fax says of attachments that are not in it, above its text: there it is not
+/// overlooked, however long the text is.
+fn note(request: &Request, content: &Content) -> Vec<Block> {
+    if content.left_out.is_empty() {
+        return Vec::new();
+    }
+    let headline = LeftOut::headline(request.language).to_owned();
+    let mut note = vec![Block::Text(vec![Span { text: headline, bold: true, breaks: false }])];
+    for left_out in &content.left_out {
+        let words = left_out.in_words(request.language);
+        note.push(Block::Item("\u{2022}".to_owned(), 1, vec![Span::plain(words)]));
+    }
+    note.extend([Block::Rule, Block::Space]);
+    note
 }
 
 /// The page with its header line: who sends, when, to whom, which page of how many. The law

@@ -1,5 +1,8 @@
 //! A message to what is faxed of it: its text, and its attachments in order.
 
+use fax::LeftOut;
+use fax::left_out::Kind;
+use fax::work::Request;
 use image::ImageFormat;
 use mail_parser::{MessageParser, MessagePart, MimeHeaders, PartType};
 
@@ -25,26 +28,38 @@ pub struct Content {
     pub text: Vec<Block>,
     /// The attachments as pages, in order.
     pub pages: Vec<Bitmap>,
+    /// The attachments that are not among them.
+    pub left_out: Vec<LeftOut>,
 }
 
-/// Reads a message, and draws its attachments, office files by `pdfs`; at most `pages_max`
-/// pages.
+/// What attachments become pages with.
+pub struct Means<'m> {
+    /// The fonts of text.
+    pub fonts: &'m Fonts,
+    /// What became of office files, in their order, but for those that the request is without.
+    pub pdfs: &'m [Vec<u8>],
+    /// Is told which part is drawn now, and of the end of them.
+    pub tell: &'m dyn Fn(Option<usize>),
+}
+
+/// Reads a message and draws its attachments, at most `pages_max` pages of them.
 ///
 /// # Errors
 ///
-/// The first [`Trouble`]: a message is faxed whole or not at all.
+/// The first [`Trouble`]: a message is faxed whole or not at all, unless the request leaves
+/// out what cannot be faxed.
 pub fn read(
     message: &[u8],
-    format: Format,
-    fonts: &Fonts,
-    pdfs: &[Vec<u8>],
+    request: &Request,
+    means: &Means<'_>,
     pages_max: usize,
 ) -> Result<Content, Trouble> {
-    let (mut pdfs, mut offices) = (pdfs.iter(), Vec::new());
+    let format = Format { resolution: request.resolution, paper: request.paper };
+    let (mut pdfs, mut offices) = (means.pdfs.iter(), Vec::new());
     let message = MessageParser::default().parse(message).ok_or(Trouble::Message)?;
-    let mut content = Content { text: Vec::new(), pages: Vec::new() };
-    for (number, part) in message.parts.iter().enumerate().take(PARTS_MAX) {
-        let number = number as u32;
+    let mut content = Content { text: Vec::new(), pages: Vec::new(), left_out: Vec::new() };
+    for (place, part) in message.parts.iter().enumerate().take(PARTS_MAX) {
+        let number = place as u32;
         let is_body = message.html_body.contains(&number);
         match &part.body {
             PartType::Html(html) if is_body => {
@@ -59,34 +74,79 @@ pub fn read(
             | PartType::Binary(_)
             | PartType::InlineBinary(_)
             | PartType::Message(_) => {
+                let known = request.without.iter().find(|without| without.part == place);
                 let left = pages_max.saturating_sub(content.pages.len());
-                let pages = match office(part)? {
-                    None => attachment(part, format, fonts, left),
-                    Some(file) => match pdfs.next() {
-                        Some(pdf) => pdf::pages(&file.name, pdf.clone(), format, left),
-                        None => {
-                            offices.push(file);
-                            continue;
-                        }
-                    },
+                let pages = match known {
+                    Some(known) => {
+                        let name = name_of(part);
+                        Err(Trouble::LeftOut(LeftOut { name, why: known.why.clone() }))
+                    }
+                    None => {
+                        (means.tell)(Some(place));
+                        office(place, part).and_then(|file| match file {
+                            None => attachment(part, format, means.fonts, left),
+                            Some(file) => match pdfs.next() {
+                                Some(pdf) => pdf::pages(&file.name, pdf.clone(), format, left),
+                                None => {
+                                    offices.push(file);
+                                    Ok(Vec::new())
+                                }
+                            },
+                        })
+                    }
                 };
-                content.pages.extend(pages.map_err(|error| match error {
-                    Trouble::TooManyPages { .. } => Trouble::TooManyPages { limit: pages_max },
+                let pages = pages.map_err(|error| match error {
+                    Trouble::TooManyPages { .. } => {
+                        Trouble::TooManyPages { limit: request.pages_max }
+                    }
                     other => other,
-                })?);
+                });
+                match pages {
+                    Ok(pages) => content.pages.extend(pages),
+                    Err(trouble) => content.left_out.push(left_out(request, part, trouble)?),
+                }
             }
         }
     }
+    (means.tell)(None);
     if !offices.is_empty() {
         return Err(Trouble::Office(offices));
     }
     if content.pages.len() > pages_max {
-        return Err(Trouble::TooManyPages { limit: pages_max });
+        return Err(Trouble::TooManyPages { limit: request.pages_max });
     }
     while content.text.last() == Some(&Block::Space) {
         content.text.pop();
     }
     Ok(content)
+}
+
+/// What is said of an attachment that the fax goes without.
+///
+/// # Errors
+///
+/// `trouble`, where there is no fax without it.
+fn left_out(
+    request: &Request,
+    part: &MessagePart<'_>,
+    trouble: Trouble,
+) -> Result<LeftOut, Trouble> {
+    let name = if request.names_left_out { name_of(part) } else { String::new() };
+    let left_out = trouble.about_attachment(&name).filter(|_| request.leaves_out);
+    left_out.ok_or(trouble)
+}
+
+/// What an attachment is called, by its type where it has no name.
+fn name_of(part: &MessagePart<'_>) -> String {
+    part.attachment_name().map_or_else(|| declared(part), printable)
+}
+
+/// The type that an attachment says it has.
+fn declared(part: &MessagePart<'_>) -> String {
+    part.content_type().map_or_else(
+        || "application/octet-stream".to_owned(),
+        |kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("*")).to_ascii_lowercase(),
+    )
 }
 
 fn shortened(text: &str) -> &str {
@@ -141,14 +201,16 @@ fn line_block(line: &str) -> Block {
 }
 
 /// The office file that an attachment is, if it is one.
-fn office(part: &MessagePart<'_>) -> Result<Option<OfficeFile>, Trouble> {
+fn office(place: usize, part: &MessagePart<'_>) -> Result<Option<OfficeFile>, Trouble> {
     let name = printable(part.attachment_name().unwrap_or_default());
     match &part.body {
         PartType::Binary(octets) | PartType::InlineBinary(octets) if !octets.is_empty() => {
-            office::read(&name, octets)
+            office::read(place, &name, octets)
         }
         // Rich text travels as text.
-        PartType::Text(text) if text.starts_with("{\\rtf") => office::read(&name, text.as_bytes()),
+        PartType::Text(text) if text.starts_with("{\\rtf") => {
+            office::read(place, &name, text.as_bytes())
+        }
         PartType::Text(_)
         | PartType::Html(_)
         | PartType::Binary(_)
@@ -165,11 +227,7 @@ fn attachment(
     fonts: &Fonts,
     pages_max: usize,
 ) -> Result<Vec<Bitmap>, Trouble> {
-    let declared = part.content_type().map_or_else(
-        || "application/octet-stream".to_owned(),
-        |kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("*")).to_ascii_lowercase(),
-    );
-    let name = part.attachment_name().map_or_else(|| declared.clone(), printable);
+    let (declared, name) = (declared(part), name_of(part));
     if UNFAXED.contains(&declared.as_str()) {
         return Ok(Vec::new());
     }
@@ -203,7 +261,7 @@ fn attachment(
             }
         }
         PartType::Message(_) | PartType::Multipart(_) => {
-            Err(Trouble::Unsupported { name, kind: "a message".to_owned() })
+            Err(Trouble::Unsupported { name, kind: Kind::Message })
         }
     }
 }
@@ -241,13 +299,13 @@ fn picture_format(octets: &[u8]) -> Option<ImageFormat> {
 fn unsupported(name: String, declared: &str, octets: &[u8]) -> Trouble {
     let extension = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
     let kind = match extension.as_deref() {
-        Some("dat") if declared.ends_with("ms-tnef") => "a container of Outlook",
-        Some("exe" | "com" | "dll" | "msi") => "a program",
-        Some("mp3" | "wav" | "mp4" | "mov" | "m4a") => "sound or film",
-        _ if octets.starts_with(b"PK\x03\x04") => "an archive",
-        _ => return Trouble::Unsupported { name, kind: format!("of the type {declared}") },
+        Some("dat") if declared.ends_with("ms-tnef") => Kind::Outlook,
+        Some("exe" | "com" | "dll" | "msi") => Kind::Program,
+        Some("mp3" | "wav" | "mp4" | "mov" | "m4a") => Kind::Recording,
+        _ if octets.starts_with(b"PK\x03\x04") => Kind::Archive,
+        _ => Kind::Other(declared.to_owned()),
     };
-    Trouble::Unsupported { name, kind: kind.to_owned() }
+    Trouble::Unsupported { name, kind }
 }
 
 fn printable(name: &str) -> String {

@@ -25,6 +25,8 @@ const NESTED_MAX_OCTETS: u64 = 32 * 1024 * 1024;
 /// An office file that is to become a PDF.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfficeFile {
+    /// Which part of the message it is.
+    pub part: usize,
     /// What its sender calls it.
     pub name: String,
     /// What it is, as an extension: one of ten.
@@ -42,7 +44,7 @@ const EXTENSIONS: [&str; 10] =
 /// # Errors
 ///
 /// [`Trouble`] where it must not be opened: it is encrypted, broken or too much.
-pub fn read(name: &str, octets: &[u8]) -> Result<Option<OfficeFile>, Trouble> {
+pub fn read(part: usize, name: &str, octets: &[u8]) -> Result<Option<OfficeFile>, Trouble> {
     let Some((_, end)) = name.rsplit_once('.') else { return Ok(None) };
     let end = end.to_ascii_lowercase();
     let Some(extension) = EXTENSIONS.into_iter().find(|known| *known == end) else {
@@ -70,7 +72,7 @@ pub fn read(name: &str, octets: &[u8]) -> Result<Option<OfficeFile>, Trouble> {
     } else if !octets.starts_with(b"{\\rtf") {
         return Err(broken("it is no office document, whatever its name says"));
     }
-    Ok(Some(OfficeFile { name: name.to_owned(), extension, octets: octets.to_vec() }))
+    Ok(Some(OfficeFile { part, name: name.to_owned(), extension, octets: octets.to_vec() }))
 }
 
 /// The old formats, and the new ones where they are encrypted (MS-CFB section 2.2).
@@ -227,7 +229,7 @@ mod tests {
 
     fn refusal(octets: &[u8]) -> String {
         let started = Instant::now();
-        let why = read("a.docx", octets).expect_err("it is opened").to_string();
+        let why = read(1, "a.docx", octets).expect_err("it is opened").to_string();
         assert!(started.elapsed() < Duration::from_secs(20), "{why} took {:?}", started.elapsed());
         why
     }
@@ -235,13 +237,13 @@ mod tests {
     #[test]
     fn what_is_an_office_file_is_taken_and_nothing_else() {
         let sound = zip(&[("word/document.xml", b"<w:p/>", None), ("b", b"x", None)], 0);
-        assert_eq!(read("Letter.DOCX", &sound).unwrap().unwrap().extension, "docx");
-        assert_eq!(read("letter.rtf", b"{\\rtf1 x}").unwrap().unwrap().extension, "rtf");
-        assert_eq!(read("letter.zip", &sound), Ok(None));
-        assert_eq!(read("letter", &sound), Ok(None));
+        assert_eq!(read(1, "Letter.DOCX", &sound).unwrap().unwrap().extension, "docx");
+        assert_eq!(read(1, "letter.rtf", b"{\\rtf1 x}").unwrap().unwrap().extension, "rtf");
+        assert_eq!(read(1, "letter.zip", &sound), Ok(None));
+        assert_eq!(read(1, "letter", &sound), Ok(None));
         assert!(refusal(b"MZ a program").contains("whatever its name says"));
         let inner = zip(&[("sheet.xlsx", &sound, None)], 0);
-        assert!(read("a.docx", &inner).unwrap().is_some(), "documents have tables in them");
+        assert!(read(1, "a.docx", &inner).unwrap().is_some(), "documents have tables in them");
     }
 
     /// Acceptance case 9 of the fax design.
@@ -279,7 +281,7 @@ mod tests {
             let mut changed = sound.clone();
             changed[place] ^= 0xff;
             // Whatever it says, it says something.
-            let _outcome = read("a.docx", &changed);
+            let _outcome = read(1, "a.docx", &changed);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use fax::Resolution;
+use fax::left_out::Kind;
 use image::imageops::{FilterType, resize};
 use image::{DynamicImage, GrayImage, ImageFormat, ImageReader, Limits};
 use tiff::decoder::ifd::Value;
@@ -247,10 +248,8 @@ impl<'a> TiffReader<'a> {
         let stretch = dots_higher_than_wide(&mut self.decoder);
         let kind = self.decoder.colortype().map_err(trouble)?;
         let read = self.decoder.read_image().map_err(trouble)?;
-        let picture = grey(kind, read, width, height).ok_or_else(|| Trouble::Unsupported {
-            name: name.to_owned(),
-            kind: format!("a TIFF of the kind {kind:?}"),
-        })?;
+        let picture = grey(kind, read, width, height)
+            .ok_or_else(|| Trouble::Unsupported { name: name.to_owned(), kind: Kind::Tiff })?;
         Ok((picture, stretch))
     }
 

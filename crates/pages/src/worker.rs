@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use crate::error::Trouble;
 use crate::job;
 use crate::letters::{FONT_MAX_OCTETS, Fonts};
+use crate::message::Means;
 
 /// Memory, in octets.
 const MEMORY_MAX_OCTETS: u64 = 1_536 * 1024 * 1024;
@@ -103,18 +104,28 @@ fn draw(lengths: &str, (named, unread): (Vec<Vec<u8>>, Vec<String>)) -> io::Resu
     }
     let mut message = Vec::new();
     input.read_to_end(&mut message)?;
-    let drawn = Fonts::load(named).and_then(|fonts| job::draw(&request, &fonts, &pdfs, &message));
+    // Should an attachment bring this process down, its parent knows which.
+    let tell = |part| {
+        if request.leaves_out {
+            // Where nobody listens the answer finds nobody either.
+            let _ = say(&Answer::Drawing { part });
+        }
+    };
+    let drawn = Fonts::load(named).and_then(|fonts| {
+        job::draw(&request, &Means { fonts: &fonts, pdfs: &pdfs, tell: &tell }, &message)
+    });
     let (answer, files): (_, Vec<Vec<u8>>) = match drawn {
         Ok(drawn) => {
             let faxes = drawn.faxes.iter();
             let announced =
                 faxes.map(|fax| Drawn { pages: fax.pages, octets: fax.tiff.len() }).collect();
-            let missing = drawn.missing;
+            let (missing, left_out) = (drawn.missing, drawn.left_out);
             let files = drawn.faxes.into_iter().map(|fax| fax.tiff).collect();
-            (Answer::Drawn { faxes: announced, missing, unread }, files)
+            (Answer::Drawn { faxes: announced, missing, left_out, unread }, files)
         }
         Err(Trouble::Office(offices)) => {
             let announced = offices.iter().map(|file| OfficeFile {
+                part: file.part,
                 name: file.name.clone(),
                 extension: file.extension.to_owned(),
                 octets: file.octets.len(),
@@ -124,12 +135,20 @@ fn draw(lengths: &str, (named, unread): (Vec<Vec<u8>>, Vec<String>)) -> io::Resu
         }
         Err(trouble) => (Answer::Refused { why: trouble.to_string() }, Vec::new()),
     };
+    say(&answer)?;
     let mut output = io::stdout().lock();
-    serde_json::to_writer(&mut output, &answer)?;
-    output.write_all(b"\n")?;
     for file in &files {
         output.write_all(file)?;
     }
+    output.flush()
+}
+
+/// Gives an answer.
+fn say(answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut output = io::stdout().lock();
+    output.write_all(&line)?;
     output.flush()
 }
 

@@ -9,6 +9,7 @@ use fax::work::{Fields, Request};
 use fax::{Cover, Language, Paper, Resolution};
 use pages::job::{Drawn, draw};
 use pages::letters::Fonts;
+use pages::message::Means;
 use pages::{Trouble, tiff_f};
 
 fn request() -> Request {
@@ -19,6 +20,9 @@ fn request() -> Request {
         language: Language::En,
         template: None,
         pages_max: 20,
+        leaves_out: false,
+        names_left_out: false,
+        without: Vec::new(),
         recipients: vec![Fields { organisation: "Clinic".into(), ..Fields::default() }],
     }
 }
@@ -39,14 +43,17 @@ fn with(name: &str, kind: &str, octets: &[u8]) -> Vec<u8> {
     message
 }
 
+fn drawn(request: &Request, message: &[u8]) -> Result<Drawn, Trouble> {
+    let fonts = Fonts::load(Vec::new()).unwrap();
+    draw(request, &Means { fonts: &fonts, pdfs: &[], tell: &|_| {} }, message)
+}
+
 fn refusal(message: &[u8]) -> String {
-    draw(&request(), &Fonts::load(Vec::new()).unwrap(), &[], message)
-        .expect_err("it is faxed")
-        .to_string()
+    drawn(&request(), message).expect_err("it is faxed").to_string()
 }
 
 fn pages(message: &[u8]) -> Drawn {
-    draw(&request(), &Fonts::load(Vec::new()).unwrap(), &[], message).expect("it is not faxed")
+    drawn(&request(), message).expect("it is not faxed")
 }
 
 /// Pages that are white squares: enough for counting.
@@ -163,6 +170,52 @@ fn what_cannot_be_faxed_is_named_and_nothing_is_left_out_silently() {
     }
 }
 
+/// Acceptance case 15 of the fax design.
+#[test]
+fn what_cannot_be_faxed_is_left_out_with_words_where_that_is_wanted() {
+    let leaving_out =
+        |cover| Request { leaves_out: true, names_left_out: true, cover, ..request() };
+    for (name, kind, octets, says) in [
+        ("setup.exe", "application/octet-stream", &b"MZ"[..], "is a program"),
+        ("macro.docm", "application/octet-stream", b"PK\x03\x04", "is an archive"),
+        ("plan.pdf", "application/pdf", b"%PDF-1.7 and nothing", "is damaged"),
+        ("a.png", "image/png", b"\x89PNG\r\n\x1a\nnothing", "is damaged"),
+        ("letter.docx", "application/zip", b"PK\x03\x04", "is damaged"),
+        ("many.pdf", "application/pdf", &pdf(30), "to more than 20 pages"),
+    ] {
+        let message = with(name, kind, octets);
+        for cover in [Cover::Text, Cover::Always, Cover::Never] {
+            let drawn = drawn(&leaving_out(cover), &message).expect("it is not faxed");
+            assert_eq!(drawn.faxes[0].pages, 1, "{name}");
+            let told = drawn.left_out.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let [told] = told.as_slice() else { panic!("{told:?}") };
+            assert!(told.contains(name) && told.contains(says), "{told}");
+        }
+        let unnamed = Request { names_left_out: false, ..leaving_out(Cover::Text) };
+        let told = drawn(&unnamed, &message).expect("it is not faxed").left_out[0].to_string();
+        assert!(told.starts_with("an attachment") && told.contains(says), "{told}");
+    }
+    // With 20 pages of its own it would be the cover page that is too much.
+    let message = with("many.pdf", "application/pdf", &pdf(20));
+    assert_eq!(refusal(&message), "it has more than 20 pages");
+    let drawn = drawn(&leaving_out(Cover::Text), &message).expect("it is not faxed");
+    assert_eq!((drawn.faxes[0].pages, drawn.left_out.len()), (1, 1));
+}
+
+#[test]
+fn where_all_is_left_out_there_is_no_fax() {
+    let leaving_out = Request { leaves_out: true, names_left_out: true, ..request() };
+    let message = b"From: a@example.com\r\nMIME-Version: 1.0\r\n\
+        Content-Type: application/octet-stream; name=\"setup.exe\"\r\n\r\nMZ";
+    let why = drawn(&leaving_out, message).expect_err("it is faxed").to_string();
+    assert_eq!(why, "\"setup.exe\" is a program, which cannot be faxed");
+    // A text that is too long is no attachment.
+    let header = b"From: a@example.com\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n";
+    let long = [&header[..], "a long text of many words ".repeat(80_000).as_bytes()].concat();
+    let why = drawn(&leaving_out, &long).expect_err("it is faxed").to_string();
+    assert_eq!(why, "it has more than 20 pages");
+}
+
 #[test]
 fn a_message_with_nothing_in_it_is_no_blank_page() {
     for message in [
@@ -170,10 +223,7 @@ fn a_message_with_nothing_in_it_is_no_blank_page() {
         b"From: a@example.com\r\n\r\n  \r\n\r\n",
         b"From: a@example.com\r\nContent-Type: text/html\r\n\r\n<p> </p><img src=x>",
     ] {
-        assert_eq!(
-            draw(&request(), &Fonts::load(Vec::new()).unwrap(), &[], message).unwrap_err(),
-            Trouble::Nothing
-        );
+        assert_eq!(drawn(&request(), message).unwrap_err(), Trouble::Nothing);
     }
 }
 

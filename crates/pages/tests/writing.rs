@@ -7,6 +7,7 @@ use fax::work::{Fields, Request};
 use fax::{Cover, Language, Paper, Resolution};
 use pages::job::{Drawn, draw};
 use pages::letters::Fonts;
+use pages::message::Means;
 use pages::{Bitmap, Trouble, scan};
 
 /// Debian package `fonts-wqy-microhei`.
@@ -20,6 +21,9 @@ fn request(pages_max: usize) -> Request {
         language: Language::En,
         template: None,
         pages_max,
+        leaves_out: false,
+        names_left_out: false,
+        without: Vec::new(),
         recipients: vec![Fields::default()],
     }
 }
@@ -29,7 +33,8 @@ fn message(kind: &str, text: &str) -> Vec<u8> {
 }
 
 fn with_fonts(named: Vec<Vec<u8>>, message: &[u8]) -> Result<Drawn, Trouble> {
-    draw(&request(20), &Fonts::load(named).unwrap(), &[], message)
+    let fonts = Fonts::load(named).unwrap();
+    draw(&request(20), &Means { fonts: &fonts, pdfs: &[], tell: &|_| {} }, message)
 }
 
 fn drawn(text: &str) -> Drawn {
@@ -174,7 +179,8 @@ fn a_page_of_many_kinds_of_writing_is_a_page() {
         subject: "תוצאות בדיקה (MRI) של דנה – דחוף".into(),
         ..Fields::default()
     };
-    let drawn = draw(&request, &fonts, &[], &message("text/html", text)).unwrap();
+    let means = Means { fonts: &fonts, pdfs: &[], tell: &|_| {} };
+    let drawn = draw(&request, &means, &message("text/html", text)).unwrap();
     assert!(drawn.missing.is_empty(), "{}", drawn.missing);
     let file = &drawn.faxes[0].tiff;
     assert_eq!(scan::read(file).unwrap().pages.len(), drawn.faxes[0].pages);

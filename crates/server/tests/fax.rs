@@ -418,6 +418,9 @@ fn the_process_that_draws_can_open_nothing_and_start_nothing() {
         language: Language::En,
         template: None,
         pages_max: 20,
+        leaves_out: false,
+        names_left_out: false,
+        without: Vec::new(),
         recipients: vec![Fields::default()],
     };
     let mut request = serde_json::to_vec(&request).unwrap();

@@ -130,6 +130,7 @@ impl Builder<'_> {
                 _ => Some(section.value::<PathBuf>("office")?.value),
             },
             shows_subject: section.value::<&str>("subject")?.map(|word| word == "shown"),
+            leaves_out: section.value::<&str>("bad-attachments")?.map(|word| word == "leave-out"),
             pages_max: section.value("pages")?,
             transports,
             notices: FaxNotices {

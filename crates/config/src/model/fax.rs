@@ -38,6 +38,8 @@ pub struct FaxAccount {
     pub fonts: Vec<PathBuf>,
     /// The program that makes PDF of office files, where it is installed; `None` for none.
     pub office: Option<PathBuf>,
+    /// Whether a fax goes without attachments that cannot become pages, and says so.
+    pub leaves_out: Located<bool>,
     /// The most pages of a fax.
     pub pages_max: Located<u32>,
     /// What carries the faxes, in order. None: faxes wait, and say so.

@@ -182,6 +182,19 @@ pub static FAX: Context = Context {
             "office off",
         ),
         Directive::new(
+            "bad-attachments",
+            &[values(&[one(
+                "choice",
+                Kind::OneOf(&[
+                    ("refuse", "the message is not faxed at all and comes back with the reason"),
+                    ("leave-out", "the rest is faxed, and says what is not there and why"),
+                ]),
+            )])],
+            Absent::Value("refuse"),
+            "What becomes of a message with an attachment that cannot become pages: of another type, damaged, with a password, too large, with too many pages. What is left out is named above the text, in the language of the cover page, and in the notices to the sender; with `subject private` without its file's name. Where nothing is left, the message comes back.",
+            "bad-attachments leave-out",
+        ),
+        Directive::new(
             "pages",
             &[values(&[one("number", Kind::Number(Bounds { min: 1, max: 1_000, off: false }))])],
             Absent::Value("200"),

@@ -349,6 +349,9 @@ async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
     if let Some(code) = &fax.record.options.billing {
         line("billing", code.clone());
     }
+    for left_out in &fax.record.left_out {
+        line("left out", left_out.to_string());
+    }
     if !fax.record.missing.is_empty() {
         line("warning", format!("{}; a box stands for each", fax.record.missing));
     }
@@ -361,6 +364,9 @@ async fn show(admin: &Admin, id: &str) -> anyhow::Result<Answer> {
         let missing = &fax.record.missing;
         json["missing-glyphs"] = json!({ "count": missing.count, "scripts": missing.scripts,
             "characters": missing.characters });
+    }
+    if !fax.record.left_out.is_empty() {
+        json["left-out"] = json!(fax.record.left_out);
     }
     json["schema"] = json!("mailkeep.fax/1");
     Ok(Answer::new(text, json))

@@ -7,7 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use fax::work::{Answer, COMMAND, FONTS_MAX, LINE_MAX_OCTETS, Missing, OfficeFile, Request};
+use fax::LeftOut;
+use fax::left_out::Why;
+use fax::work::{
+    Answer, COMMAND, FONTS_MAX, LINE_MAX_OCTETS, Missing, OfficeFile, Request, Without,
+};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -17,6 +21,10 @@ use super::office;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The largest file of one fax, in octets.
 const FILE_MAX_OCTETS: usize = 256 * 1024 * 1024;
+/// So many attachments of a message may bring the process down before it is refused.
+const DOWN_MAX: usize = 2;
+/// The most answers of a process before the last.
+const ANSWERS_MAX: usize = 1_000;
 
 /// One fax: how many pages, and their file.
 pub struct Drawn {
@@ -24,10 +32,19 @@ pub struct Drawn {
     pub tiff: Vec<u8>,
 }
 
+/// What the sender should know of faxes that were drawn.
+#[derive(Debug, Clone, Default)]
+pub struct Remarks {
+    /// The characters that no font has.
+    pub missing: Missing,
+    /// The attachments that are not in them.
+    pub left_out: Vec<LeftOut>,
+}
+
 /// What came of drawing.
 pub enum Outcome {
-    /// One fax for each recipient, and the characters that no font has.
-    Drawn(Vec<Drawn>, Missing),
+    /// One fax for each recipient.
+    Drawn(Vec<Drawn>, Remarks),
     /// There will be no fax; the words are for the sender.
     Refused(String),
 }
@@ -63,39 +80,68 @@ pub struct Tools<'a> {
 enum Read {
     Done(Outcome),
     Convert(Vec<(OfficeFile, Vec<u8>)>),
+    /// It went down while it drew this part of the message.
+    Down(Option<usize>),
 }
 
 /// Draws the faxes of a message.
 ///
 /// # Errors
 ///
-/// When the process cannot be started. A document that brings it down is a refusal.
+/// When the process cannot be started. A document that brings it down is a refusal, or is left
+/// out where the request wants that.
 pub async fn draw(request: &Request, tools: &Tools<'_>, message: Vec<u8>) -> Result<Outcome> {
     let message = Arc::new(message);
-    let files = match attempt(request, tools.fonts, Vec::new(), Arc::clone(&message)).await? {
-        Read::Done(outcome) => return Ok(outcome),
-        Read::Convert(files) => files,
-    };
-    let mut pdfs = Vec::with_capacity(files.len());
-    for (file, octets) in files {
-        let Some(program) = tools.office else {
-            return Ok(not_converted(&file.name, "office files are not converted here"));
-        };
-        if !office::is_installed(program) {
-            return Ok(not_converted(&file.name, "LibreOffice is not installed here"));
-        }
-        match office::convert(program, tools.data, &file.extension, octets).await {
-            Ok(pdf) => pdfs.push(pdf),
-            Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "an office file was not converted");
-                return Ok(not_converted(&file.name, "LibreOffice made nothing of it"));
+    let mut request = request.clone();
+    let mut pdfs: Option<Vec<(usize, Vec<u8>)>> = None;
+    let mut downs = 0;
+    loop {
+        let known = pdfs.iter().flatten().map(|(_, pdf)| pdf.clone()).collect();
+        match attempt(&request, tools.fonts, known, Arc::clone(&message)).await? {
+            Read::Done(outcome) => return Ok(outcome),
+            Read::Down(Some(part)) if request.leaves_out && downs < DOWN_MAX => {
+                downs += 1;
+                request.without.push(Without { part, why: Why::TooComplex });
+                if let Some(pdfs) = &mut pdfs {
+                    pdfs.retain(|(of, _)| *of != part);
+                }
+            }
+            Read::Down(_) => return Ok(too_complex()),
+            Read::Convert(_) if pdfs.is_some() => {
+                bail!("the drawing process has other office files than before")
+            }
+            Read::Convert(files) => {
+                let mut made = Vec::with_capacity(files.len());
+                for (file, octets) in files {
+                    match convert(tools, &file, octets).await {
+                        Ok(pdf) => made.push((file.part, pdf)),
+                        Err(_) if request.leaves_out => {
+                            let why = Why::NotConverted;
+                            request.without.push(Without { part: file.part, why });
+                        }
+                        Err(why) => return Ok(not_converted(&file.name, why)),
+                    }
+                }
+                pdfs = Some(made);
             }
         }
     }
-    match attempt(request, tools.fonts, pdfs, message).await? {
-        Read::Done(outcome) => Ok(outcome),
-        Read::Convert(_) => bail!("the drawing process has other office files than before"),
+}
+
+/// An office file as PDF, or why there is none.
+async fn convert(
+    tools: &Tools<'_>,
+    file: &OfficeFile,
+    octets: Vec<u8>,
+) -> Result<Vec<u8>, &'static str> {
+    let program = tools.office.ok_or("office files are not converted here")?;
+    if !office::is_installed(program) {
+        return Err("LibreOffice is not installed here");
     }
+    office::convert(program, tools.data, &file.extension, octets).await.map_err(|error| {
+        tracing::warn!(error = format!("{error:#}"), "an office file was not converted");
+        "LibreOffice made nothing of it"
+    })
 }
 
 fn not_converted(name: &str, why: &str) -> Outcome {
@@ -128,15 +174,16 @@ async fn attempt(
         input.write_all(&message).await?;
         input.shutdown().await
     });
-    let answer = tokio::time::timeout(PATIENCE, read(&mut child, request)).await;
+    let mut drawing = None;
+    let answer = tokio::time::timeout(PATIENCE, read(&mut child, request, &mut drawing)).await;
     feeding.abort();
     match answer {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => {
             tracing::warn!(error = format!("{error:#}"), "the drawing process failed");
-            Ok(Read::Done(too_complex()))
+            Ok(Read::Down(drawing))
         }
-        Err(_elapsed) => Ok(Read::Done(too_complex())),
+        Err(_elapsed) => Ok(Read::Down(drawing)),
     }
 }
 
@@ -145,13 +192,22 @@ fn too_complex() -> Outcome {
     Outcome::Refused(why.to_owned())
 }
 
-async fn read(child: &mut Child, request: &Request) -> Result<Read> {
+/// `drawing` is the part of the message that is being drawn, as far as it says so.
+async fn read(child: &mut Child, request: &Request, drawing: &mut Option<usize>) -> Result<Read> {
     let output = child.stdout.take().context("the drawing process has no output")?;
     let mut output = BufReader::new(output);
-    let mut line = Vec::new();
-    (&mut output).take(LINE_MAX_OCTETS as u64).read_until(b'\n', &mut line).await?;
-    let answer: Answer = serde_json::from_slice(&line).context("it gave no answer")?;
-    let (announced, missing) = match answer {
+    let mut answers = 0;
+    let answer = loop {
+        let mut line = Vec::new();
+        (&mut output).take(LINE_MAX_OCTETS as u64).read_until(b'\n', &mut line).await?;
+        answers += 1;
+        match serde_json::from_slice(&line).context("it gave no answer")? {
+            Answer::Drawing { part } if answers < ANSWERS_MAX => *drawing = part,
+            answer => break answer,
+        }
+    };
+    let (announced, remarks) = match answer {
+        Answer::Drawing { .. } => bail!("it draws without an end"),
         Answer::Refused { why } => return Ok(Read::Done(Outcome::Refused(why))),
         Answer::Convert { files } => {
             let mut read = Vec::with_capacity(files.len());
@@ -160,11 +216,11 @@ async fn read(child: &mut Child, request: &Request) -> Result<Read> {
             }
             return Ok(Read::Convert(read));
         }
-        Answer::Drawn { faxes, missing, unread } => {
+        Answer::Drawn { faxes, missing, left_out, unread } => {
             for font in unread {
                 tracing::warn!(font, "a font for faxes cannot be read");
             }
-            (faxes, missing)
+            (faxes, Remarks { missing, left_out })
         }
     };
     if announced.len() != request.recipients.len() {
@@ -175,7 +231,7 @@ async fn read(child: &mut Child, request: &Request) -> Result<Read> {
         let tiff = exactly(&mut output, fax.octets).await?;
         faxes.push(Drawn { pages: u32::try_from(fax.pages)?, tiff });
     }
-    Ok(Read::Done(Outcome::Drawn(faxes, missing)))
+    Ok(Read::Done(Outcome::Drawn(faxes, remarks)))
 }
 
 /// A file of so many octets.

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use config::model::FaxAccount;
 use delivery::{Attempt, Cause, Delivered, Onward, Outcome, Trouble};
 use evidence::Digest;
-use fax::work::{Fields, Missing, Request};
+use fax::work::{Fields, Request};
 use fax::{Cover, Job, Language, Options, Paper, Recipient as FaxRecipient, Resolution, State};
 use mail::header::Header;
 use mail::{Address, Recipient, Status, Timestamp, TraceId};
 use store::FaxRow;
 
-use super::draw::{self, Drawn, Tools};
+use super::draw::{self, Drawn, Remarks, Tools};
 use super::quota;
 use super::record::{self, Fax, Record};
 use crate::conversation::reached_in_words;
@@ -106,7 +106,7 @@ async fn make_all(
                     outcomes[one.place] = Outcome::Permanent(trouble);
                 }
             }
-            draw::Outcome::Drawn(drawn, missing) => {
+            draw::Outcome::Drawn(drawn, remarks) => {
                 let mut room = Vec::new();
                 for one in batch.into_iter().zip(drawn) {
                     match charge(server, snapshot, order.sender, one.1.pages).await? {
@@ -115,7 +115,7 @@ async fn make_all(
                     }
                 }
                 let places: Vec<usize> = room.iter().map(|(one, _)| one.place).collect();
-                keep(server, snapshot, order, room, &missing).await?;
+                keep(server, snapshot, order, room, &remarks).await?;
                 for place in places {
                     outcomes[place] = made();
                 }
@@ -201,6 +201,10 @@ fn request(
         language,
         template: account.cover_template(language).map(str::to_owned),
         pages_max: *account.pages_max as usize,
+        leaves_out: *account.leaves_out,
+        // A file's name says as much as a subject.
+        names_left_out: *account.shows_subject,
+        without: Vec::new(),
         recipients: recipients.collect(),
     }
 }
@@ -233,7 +237,7 @@ async fn keep(
     snapshot: &Snapshot,
     order: &Order<'_>,
     batch: Vec<(Wanted, Drawn)>,
-    missing: &Missing,
+    remarks: &Remarks,
 ) -> Result<()> {
     let now = Timestamp::now();
     let account = order.account;
@@ -260,7 +264,8 @@ async fn keep(
             report_secret: None,
             ended: None,
             pages_removed: None,
-            missing: missing.clone(),
+            missing: remarks.missing.clone(),
+            left_out: remarks.left_out.clone(),
         };
         let row = FaxRow {
             id,

@@ -118,6 +118,12 @@ fn text(account: &FaxAccount, fax: &Fax, headline: &str) -> String {
     line("From", &account.organisation.value);
     line("Fax", &fax.row.id);
     line("Message", &fax.row.message);
+    if !fax.record.left_out.is_empty() {
+        text.push_str("\r\nWarning: not everything is in the fax, and the fax says so.\r\n");
+        for left_out in &fax.record.left_out {
+            let _ = write!(text, "  {left_out}\r\n");
+        }
+    }
     if !fax.record.missing.is_empty() {
         let _ = write!(
             text,

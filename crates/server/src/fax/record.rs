@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use config::model::{FaxAccount, FaxLine};
 use evidence::{Digest, Entry, Event as Evidence, FaxChanged};
 use fax::work::Missing;
-use fax::{Event, Job, Number, Options, State};
+use fax::{Event, Job, LeftOut, Number, Options, State};
 use mail::{Address, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use store::{Accept, FaxChange, FaxQuery, FaxRow};
@@ -50,6 +50,9 @@ pub struct Record {
     /// When its pages were removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pages_removed: Option<Timestamp>,
+    /// Attachments that it goes without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Characters of the text that no font has.
     #[serde(flatten)]
     pub missing: Missing,
@@ -328,7 +331,15 @@ impl Fax {
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Result<(FaxRow, Vec<store::Evidence>, Vec<Accept>)> {
-        let evidence = if server.keeps_evidence() { vec![self.evidence(now)] } else { Vec::new() };
+        let evidence = match self.record.left_out.as_slice() {
+            _ if !server.keeps_evidence() => Vec::new(),
+            [] => vec![self.evidence(now)],
+            left_out => {
+                let left_out: Vec<String> = left_out.iter().map(LeftOut::to_string).collect();
+                let state = &self.record.job.state;
+                vec![self.told(Some(format!("{state}; left out: {}", left_out.join("; "))), now)]
+            }
+        };
         let notices = notice::compose(server, snapshot, &self).await?;
         Ok((self.row, evidence, notices))
     }
