@@ -411,7 +411,10 @@ impl Job {
             (State::Sending { .. }, Event::Sending(page)) => {
                 State::Sending { page: (*page).clamp(1, self.pages.max(1)) }
             }
-            (State::Sending { .. } | State::Cancelling, Event::Confirmed(pages)) => {
+            (
+                State::Sending { .. } | State::Cancelling | State::Uncertain,
+                Event::Confirmed(pages),
+            ) => {
                 // Confirmed pages are never unconfirmed.
                 next.confirmed = (*pages).clamp(self.confirmed, self.pages);
                 self.state.clone()

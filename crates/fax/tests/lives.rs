@@ -94,6 +94,18 @@ fn after_a_break_the_first_page_is_the_first_that_was_not_confirmed() {
 }
 
 #[test]
+fn pages_that_were_confirmed_before_a_crash_are_not_sent_again_after_it() {
+    let mut life = Life::new();
+    life.apply(Event::Started);
+    life.apply(Event::Sending(1));
+    life.apply(Event::Restarted);
+    life.apply(Event::Confirmed(2));
+    assert_eq!(life.job.state, State::Uncertain, "what comes of the call is still to be asked");
+    life.apply(Event::Ended(Outcome::Not(Reason::Interrupted)));
+    assert_eq!(life.job.first_page(), 3);
+}
+
+#[test]
 fn without_a_transport_a_fax_waits_and_is_never_called_sent() {
     let mut life = Life::new();
     while life.now < life.job.expires {

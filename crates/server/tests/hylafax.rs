@@ -257,6 +257,42 @@ fn a_mail_is_the_same_page_dot_by_dot_behind_hylafax_and_other_lines_are_told_ap
     }
 }
 
+/// How many pages a file has.
+fn pages_in(file: &Path) -> u64 {
+    let info = run("tiffinfo", &[file.to_str().unwrap()]);
+    info.matches("TIFF Directory").count() as u64
+}
+
+#[test]
+#[ignore = "takes over the machine's HylaFAX: cargo xtask check"]
+fn after_a_call_that_broke_in_a_page_the_next_one_sends_what_was_not_confirmed_and_no_more() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let line = Line::start(false);
+    let server = clinic("");
+    let words: String = (0..210).map(|n| format!("The result {} is good.\n", n * n)).collect();
+    fax_to(&server, "2025550104", &words);
+    let broken = wait_for_state(&server, &line, "+12025550104", &["waiting", "failed"]);
+    let pages = broken["pages"].as_u64().unwrap();
+    assert!(pages > 3, "{broken}");
+    assert_eq!(broken["counters"]["interrupted"], 1, "{broken}\n{}", line.log());
+    assert_eq!(broken["confirmed"], 2, "{broken}\n{}", line.log());
+
+    server.ok(&["fax", "resend", broken["id"].as_str().unwrap()]);
+    let sent = wait_for_state(&server, &line, "+12025550104", &["sent", "failed"]);
+    assert_eq!((&sent["state"], &sent["confirmed"]), (&"sent".into(), &pages.into()), "{sent}");
+    assert_eq!(sent["counters"]["dials"], 2, "HylaFAX repeats nothing by itself: {sent}");
+    let received = line.received();
+    let [first, second] = received.as_slice() else { panic!("{received:?}\n{}", line.log()) };
+    // Of the third page the first call has brought a piece at the most.
+    assert!((2..=3).contains(&pages_in(first)), "{}", pages_in(first));
+    assert_eq!(pages_in(second), pages - 2, "nothing twice");
+    let file = server.dir().join(format!("data/fax/{}.tif", sent["id"].as_str().unwrap()));
+    for page in 0..pages {
+        let theirs = if page < 2 { rows(first, page) } else { rows(second, page - 2) };
+        assert!(rows(&file, page) == theirs, "page {page} is another");
+    }
+}
+
 #[test]
 #[ignore = "takes over the machine's HylaFAX: cargo xtask check"]
 fn a_fax_that_the_real_hylafax_has_received_is_mail_with_its_pages_dot_by_dot() {

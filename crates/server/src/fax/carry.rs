@@ -111,7 +111,7 @@ impl Errand {
             file: record::file(server.data(), fax.row.id),
             pages: fax.record.job.pages,
             confirmed: fax.record.job.confirmed,
-            first_page: fax.record.job.first_page(),
+            first_page: fax.record.first_page.unwrap_or_else(|| fax.record.job.first_page()),
             attempt: fax.record.job.counters.dials,
             expires: fax.record.job.expires,
             known_as: fax.record.transport_id.clone(),
@@ -352,7 +352,7 @@ async fn note(server: &Server, snapshot: &Snapshot, fax: &mut Fax, told: Progres
                 fax.apply(server, snapshot, &Event::Sending(pages.max(1)), now).await?;
             }
             match fax.record.job.state {
-                State::Sending { .. } | State::Cancelling => {
+                State::Sending { .. } | State::Cancelling | State::Uncertain => {
                     fax.apply(server, snapshot, &Event::Confirmed(pages), now).await
                 }
                 _ => Ok(()),

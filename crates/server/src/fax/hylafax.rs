@@ -99,13 +99,17 @@ pub async fn carry(
             Ok(seen) => {
                 failures = 0;
                 killed |= wants_kill;
-                let done = errand.first_page - 1 + seen.pages;
-                if let Some(outcome) = seen.outcome(killed) {
-                    return Ok(Carried::Ended(outcome));
-                }
+                let outcome = seen.outcome(killed);
+                // The last page counts only together with the word for it.
+                let last = errand.pages.saturating_sub(u32::from(outcome != Some(Outcome::Sent)));
+                let done = errand.first_page.saturating_sub(1).saturating_add(seen.pages).min(last);
+                // Before the end of the call: the next one begins behind these.
                 if seen.pages > 0 && done > confirmed {
                     confirmed = done;
                     reporter.report(Progress::Confirmed(done)).await?;
+                }
+                if let Some(outcome) = outcome {
+                    return Ok(Carried::Ended(outcome));
                 }
                 if seen.state == "ACTIVE" && done + 1 > page && done < errand.pages {
                     page = done + 1;
@@ -154,7 +158,7 @@ fn reason(status: &str) -> Reason {
         Reason::NoAnswer
     } else if says("no carrier") {
         Reason::NoCarrier
-    } else if says("dial tone") || says("dialtone") || says("modem") {
+    } else if says("dial tone") || says("dialtone") || (says("modem") && !says("remote modem")) {
         Reason::TransportDown
     } else if says("dialing") || says("rejected") || says("blacklist") {
         Reason::NumberRefused

@@ -260,6 +260,7 @@ async fn keep(
             sha256,
             transport_id: None,
             line: None,
+            first_page: None,
             down: Vec::new(),
             report_secret: None,
             ended: None,

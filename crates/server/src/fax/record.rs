@@ -38,6 +38,10 @@ pub struct Record {
     /// what became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
+    /// The first page that the last attempt was to send, from 1. What its transport says of
+    /// pages counts from there, also after more of them were confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_page: Option<u32>,
     /// The transports that were down since the last round.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub down: Vec<String>,
@@ -157,6 +161,7 @@ impl Fax {
         self.record.transport_id = None;
         self.record.report_secret = None;
         self.record.line = Some(line.to_string());
+        self.record.first_page = Some(self.record.job.first_page());
     }
 
     /// The transport that answers for it, while nobody knows what became of it.

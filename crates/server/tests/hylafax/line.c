@@ -6,7 +6,8 @@
  *
  * LINK becomes a symbolic link to the terminal. Numbers that end in 01 are busy, in 02 nobody
  * answers, in 03 a voice does; at any other the fax machine answers, and its pages come to
- * FOLDER/N.tif, N from 1.
+ * FOLDER/N.tif, N from 1. At the first call of a number that ends in 04 the line goes dead in
+ * the middle of the third page.
  *
  * When a file FOLDER/call appears, with a line `CALLED CALLER`, the fax machine calls the modem
  * from that number and sends it FOLDER/call.tif; the file is removed when the call has ended. */
@@ -27,9 +28,10 @@
 #include <spandsp.h>
 
 enum { BLOCK = 160, BLOCK_MS = 20, ANSWER_MS = 1500, PATIENCE_MS = 20000, READ_MAX = 256,
-    RING_MS = 3000, RINGS_MAX = 10 };
+    RING_MS = 3000, RINGS_MAX = 10, BREAK_PAGES = 2, BREAK_MS = 6000 };
 enum state { IDLE, CALLING, TALKING, RINGING };
 enum party { NOBODY, MACHINE, BUSY, SILENT, VOICE };
+enum weakness { SOUND, WEAK, BREAKING, BROKEN };
 
 static struct {
     int terminal;
@@ -41,6 +43,9 @@ static struct {
     fax_state_t *machine;
     int machine_done;
     int faxes;
+    enum weakness weakness;
+    int pages;
+    long page_ms;
     int rings;
     const char *folder;
 } line;
@@ -67,6 +72,13 @@ static void machine_ended(t30_state_t *s, void *user, int result)
     line.machine_done = 1;
 }
 
+static int page_ended(t30_state_t *s, void *user, int result)
+{
+    line.pages++;
+    line.page_ms = now_ms;
+    return T30_ERR_OK;
+}
+
 static fax_state_t *new_machine(int calls)
 {
     char file[512];
@@ -89,6 +101,8 @@ static fax_state_t *new_machine(int calls)
         snprintf(file, sizeof file, "%s/%d.tif", line.folder, ++line.faxes);
         t30_set_rx_file(t30, file, -1);
     }
+    line.pages = 0;
+    t30_set_phase_d_handler(t30, page_ended, NULL);
     t30_set_phase_e_handler(t30, machine_ended, NULL);
     return fax;
 }
@@ -121,6 +135,8 @@ static int control(t31_state_t *s, void *user, int operation, const char *number
         const char *end = length >= 2 ? number + length - 2 : number;
         line.party = !strcmp(end, "01") ? BUSY : !strcmp(end, "02") ? SILENT
             : !strcmp(end, "03") ? VOICE : MACHINE;
+        if (!strcmp(end, "04") && line.weakness == SOUND)
+            line.weakness = WEAK;
         line.state = CALLING;
         line.since_ms = now_ms;
         fprintf(stderr, "dialled %s\n", number);
@@ -198,6 +214,8 @@ static void answer(void)
     case MACHINE:
         line.machine = new_machine(0);
         line.machine_done = 0;
+        if (line.weakness == WEAK)
+            line.weakness = BREAKING;
         /* fall through */
     case VOICE:
         line.state = TALKING;
@@ -215,6 +233,14 @@ static void talk(void)
     memset(from_modem + count, 0, sizeof(int16_t) * (BLOCK - count));
     if (line.state != TALKING)
         return;
+    if (line.weakness == BREAKING && line.machine && line.pages >= BREAK_PAGES
+        && now_ms - line.page_ms > BREAK_MS) {
+        fprintf(stderr, "the line breaks after %d pages\n", line.pages);
+        line.weakness = BROKEN;
+        t30_terminate(fax_get_t30_state(line.machine));
+        fax_free(line.machine);
+        line.machine = NULL;
+    }
     if (line.machine) {
         fax_tx(line.machine, to_modem, BLOCK);
         fax_rx(line.machine, from_modem, BLOCK);
