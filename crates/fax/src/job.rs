@@ -450,6 +450,8 @@ impl Job {
             (State::Held { .. } | State::Waiting { .. }, Event::Release) => {
                 State::Queued { due: now }
             }
+            // What a person wanted is not forgotten; the transport is asked, and asked to stop.
+            (State::Cancelling, Event::Restarted) => State::Cancelling,
             (state, Event::Restarted) if state.is_under_way() => State::Uncertain,
             (state, Event::Restarted) => state.clone(),
             (state, event) => {

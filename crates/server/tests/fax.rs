@@ -367,6 +367,55 @@ fn after_a_crash_in_a_call_the_transport_is_asked_and_nothing_is_sent_twice() {
 }
 
 #[test]
+fn an_uncertain_fax_that_is_cancelled_is_stopped_at_once_and_not_at_the_next_look() {
+    let white_list = "mail-server-white-list 127.0.0.1";
+    let mut server = clinic(white_list, "spool @DIR@/spool");
+    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    let folder = spooled(&server);
+    answer(&folder, r#"{"state":"sending","page":1}"#);
+    let fax = wait_for_state(&server, "sending");
+    // Nobody can be asked, so the next look is a minute off.
+    assert!(server.reload(&configuration(white_list, "none")).status.success());
+    server.kill();
+    server.restart();
+    wait_for_state(&server, "uncertain");
+    let reloaded = server.reload(&configuration(white_list, "spool @DIR@/spool"));
+    assert!(reloaded.status.success(), "{}", shown(&reloaded));
+    assert!(folder.exists());
+    let asked = Instant::now();
+    server.ok(&["fax", "cancel", fax["id"].as_str().unwrap()]);
+    wait_for_state(&server, "cancelled");
+    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
+    assert!(!folder.exists(), "the other program has it no more");
+}
+
+#[test]
+fn a_wish_to_stop_outlives_the_server() {
+    let white_list = "mail-server-white-list 127.0.0.1";
+    let mut server = clinic(white_list, "spool @DIR@/spool");
+    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    let folder = spooled(&server);
+    answer(&folder, r#"{"state":"sending","page":1}"#);
+    let fax = wait_for_state(&server, "sending");
+    assert!(server.reload(&configuration(white_list, "none")).status.success());
+    server.kill();
+    server.restart();
+    wait_for_state(&server, "uncertain");
+    server.ok(&["fax", "cancel", fax["id"].as_str().unwrap()]);
+    wait_for_state(&server, "cancelling");
+    assert!(folder.exists(), "it cannot be stopped without its transport");
+    server.kill();
+    fs::write(server.dir().join("mailkeep.conf"), {
+        let here = server.dir().to_str().unwrap();
+        configuration(white_list, "spool @DIR@/spool").replace("@DIR@", here)
+    })
+    .unwrap();
+    server.restart();
+    wait_for_state(&server, "cancelled");
+    assert!(!folder.exists());
+}
+
+#[test]
 fn a_busy_line_is_tried_again_and_a_wish_to_stop_is_heard() {
     let server = clinic("mail-server-white-list 127.0.0.1", "spool @DIR@/spool");
     send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);

@@ -198,7 +198,16 @@ impl Faxes {
 /// What was under way when the server stopped is uncertain now.
 async fn after_restart(server: &Arc<Server>) -> Result<()> {
     let snapshot = server.snapshot();
-    for state in ["dialling", "sending", "cancelling"] {
+    // Those that are to stop stay so, and are seen to at once.
+    let query = FaxQuery {
+        state: Some("cancelling".to_owned()),
+        limit: FAXES_PAGE_MAX,
+        ..FaxQuery::default()
+    };
+    for row in server.store.faxes(query).await? {
+        Fax::of(row)?.look_again(server, Timestamp::now()).await?;
+    }
+    for state in ["dialling", "sending"] {
         loop {
             let query = FaxQuery {
                 state: Some(state.to_owned()),
@@ -231,7 +240,7 @@ async fn look(server: &Arc<Server>) -> Result<Duration> {
             continue;
         }
         let fax = Fax::of(row)?;
-        let (steer, steered) = watch::channel(false);
+        let (steer, steered) = watch::channel(fax.record.job.state == State::Cancelling);
         server
             .faxes
             .under_way
@@ -265,7 +274,7 @@ async fn attempt(
     let Some(account) = snapshot.config.fax_account(&fax.row.account) else {
         return unserved(server, &snapshot, &mut fax).await;
     };
-    let is_question = fax.record.job.state == State::Uncertain;
+    let is_question = matches!(fax.record.job.state, State::Uncertain | State::Cancelling);
     if is_question && fax.record.transport_id.is_none() {
         // It never had a name there, so it was never handed over: it may be sent again.
         let ended = Event::Ended(Outcome::Not(Reason::TransportDown));
@@ -308,7 +317,7 @@ async fn attempt(
             }
             changed = steered.changed(), if may_cancel => {
                 may_cancel = false;
-                if changed.is_ok() {
+                if changed.is_ok() && fax.record.job.state != State::Cancelling {
                     fax.apply(server, &snapshot, &Event::Cancel, Timestamp::now()).await?;
                 }
             }
@@ -363,7 +372,7 @@ async fn note(server: &Server, snapshot: &Snapshot, fax: &mut Fax, told: Progres
 
 /// No transport is there for it: the fax waits and says so, until it is too old.
 async fn unserved(server: &Server, snapshot: &Snapshot, fax: &mut Fax) -> Result<()> {
-    if fax.record.job.state == State::Uncertain {
+    if matches!(fax.record.job.state, State::Uncertain | State::Cancelling) {
         return fax.look_again(server, Timestamp::now().plus(ASK_AGAIN)).await;
     }
     fax.apply(server, snapshot, &Event::Unserved, Timestamp::now()).await

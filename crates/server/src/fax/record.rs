@@ -351,7 +351,7 @@ impl Fax {
 }
 
 /// When something is to be done about a fax that stands so. What became of an uncertain one
-/// is asked at once.
+/// is asked at once, and of one that is to stop too, should nobody follow it.
 pub fn due(state: &State, now: Timestamp) -> Option<Timestamp> {
-    if *state == State::Uncertain { Some(now) } else { state.due() }
+    if matches!(state, State::Uncertain | State::Cancelling) { Some(now) } else { state.due() }
 }
