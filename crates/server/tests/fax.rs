@@ -266,6 +266,46 @@ fn what_the_envelope_proves_is_not_lent_to_another_author() {
 }
 
 #[test]
+fn the_same_message_twice_is_one_fax_unless_the_first_was_given_up() {
+    let server = clinic("mail-server-white-list 127.0.0.1", "none");
+    let to = ["5550100@fax.clinic.example"];
+    let again = |to: &[&str], mail: &str| {
+        let reply = send(&server, "ann@clinic.example", to, mail);
+        assert!(reply.starts_with("250"), "{reply}");
+        reply
+    };
+    let wait_for_faxes = |count: usize| {
+        let all = || Some(faxes(&server)).filter(|faxes| faxes.len() == count);
+        wait_for(all).unwrap_or_else(|| panic!("{:?}\n{}", faxes(&server), server.log()))
+    };
+    again(&to, MAIL);
+    let first = wait_for_faxes(1).remove(0);
+    // What servers on the way add is no difference; what a person wrote is one.
+    let mut second = String::new();
+    for number in 2..4 {
+        second = again(&to, &format!("Received: from a by b; {number}\n{MAIL}"));
+    }
+    let id = |reply: &str| reply.split_whitespace().last().unwrap_or_default().to_owned();
+    let traced = || {
+        let trace = server.run(&["trace", &id(&second)]);
+        shown(&trace).contains("this message is faxed already").then_some(())
+    };
+    assert!(wait_for(traced).is_some(), "{}", shown(&server.run(&["trace", &id(&second)])));
+    assert_eq!(wait_for_faxes(1)[0]["id"], first["id"]);
+    // Another text, another number, and another name are other faxes.
+    again(&to, &MAIL.replace("referral.", "referral!"));
+    wait_for_faxes(2);
+    again(&["2025550123@fax.clinic.example", to[0]], MAIL);
+    wait_for_faxes(3);
+    again(&to, &MAIL.replace("<one@", "<two@"));
+    wait_for_faxes(4);
+    // What was given up may be sent again.
+    server.ok(&["fax", "cancel", first["id"].as_str().unwrap()]);
+    again(&to, MAIL);
+    wait_for_faxes(5);
+}
+
+#[test]
 fn without_a_transport_a_fax_waits_and_says_so() {
     let server = clinic("mail-server-white-list 127.0.0.1", "none");
     send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);

@@ -40,6 +40,28 @@ pub struct FaxRow {
     pub row: Vec<u8>,
 }
 
+/// A fax that is made, with its evidence and the mails that tell of it.
+#[derive(Debug, Clone)]
+pub struct NewFax {
+    /// The fax.
+    pub row: FaxRow,
+    /// What it has in common with a fax of the same message that was sent twice.
+    pub likeness: Option<Likeness>,
+    /// What is recorded of it.
+    pub evidence: Vec<Evidence>,
+    /// Mails about it.
+    pub notices: Vec<Accept>,
+}
+
+/// What faxes of the same message have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Likeness {
+    /// The same for both, and for no others.
+    pub digest: [u8; 32],
+    /// Only faxes made after this count.
+    pub since: Timestamp,
+}
+
 /// What becomes of a fax, with its evidence and the mails that tell of it.
 #[derive(Debug, Clone)]
 pub struct FaxChange {
@@ -76,17 +98,14 @@ const COLUMNS: &str = "id, message, recipient, account, number, state, due, crea
 
 impl Store {
     /// Keeps new faxes with what is recorded of each. A recipient of a message that has a fax
-    /// gets no other, so that making faxes can be repeated; gives those that were made, in
-    /// the order given.
+    /// gets no other, so that making faxes can be repeated, and neither does one that is like
+    /// another which may arrive; gives those that were made, in the order given.
     ///
     /// # Errors
     ///
     /// [`StoreError::Full`] and [`StoreError::Database`] from the commit; then none is kept.
-    pub async fn add_faxes(
-        &self,
-        faxes: Vec<(FaxRow, Vec<Evidence>, Vec<Accept>)>,
-    ) -> Result<Synced<Vec<bool>>, StoreError> {
-        for notice in faxes.iter().flat_map(|(_, _, notices)| notices) {
+    pub async fn add_faxes(&self, faxes: Vec<NewFax>) -> Result<Synced<Vec<bool>>, StoreError> {
+        for notice in faxes.iter().flat_map(|fax| &fax.notices) {
             check(notice)?;
         }
         self.write(NewFaxes(faxes)).await
@@ -190,18 +209,46 @@ impl Store {
     }
 }
 
-struct NewFaxes(Vec<(FaxRow, Vec<Evidence>, Vec<Accept>)>);
+impl Store {
+    /// The fax of the same message that was made before and may arrive, or has arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] when the rows cannot be read.
+    pub async fn fax_like(&self, likeness: Likeness) -> Result<Option<TraceId>, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id FROM fax WHERE likeness = ?1 AND created > ?2
+                       AND state NOT IN ('failed', 'cancelled')
+                     ORDER BY created LIMIT 1",
+                )
+                .and_then(|mut statement| {
+                    let values = (likeness.digest, likeness.since.0);
+                    statement.query_map(values, |row| row.get(0))?.next().transpose()
+                })
+                .map(|id| id.map(TraceId::from_bytes))
+                .map_err(|e| StoreError::sqlite("look for a fax", &e))
+        })
+        .await
+    }
+}
+
+struct NewFaxes(Vec<NewFax>);
 
 impl Work for NewFaxes {
     type Output = Vec<bool>;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<bool>, StoreError> {
         let mut made = Vec::with_capacity(self.0.len());
-        for (fax, evidence, notices) in &self.0 {
+        for NewFax { row: fax, likeness, evidence, notices } in &self.0 {
             let new = tx.execute(
                 "keep a fax",
-                "INSERT INTO fax (id, message, recipient, account, number, state, due, created, row)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                "INSERT INTO fax
+                     (id, message, recipient, account, number, state, due, created, row, likeness)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+                 WHERE NOT EXISTS (SELECT 1 FROM fax WHERE likeness = ?10 AND created > ?11
+                     AND state NOT IN ('failed', 'cancelled'))
                  ON CONFLICT (message, recipient) DO NOTHING",
                 rusqlite::params![
                     fax.id.to_bytes(),
@@ -213,6 +260,8 @@ impl Work for NewFaxes {
                     fax.due.map(|due| due.0),
                     fax.created.0,
                     fax.row,
+                    likeness.map(|likeness| likeness.digest),
+                    likeness.map(|likeness| likeness.since.0),
                 ],
             )? > 0;
             if new {
@@ -227,7 +276,7 @@ impl Work for NewFaxes {
     }
 
     fn segments(&self) -> Vec<Arc<Segment>> {
-        let notices = self.0.iter().flat_map(|(_, _, notices)| notices);
+        let notices = self.0.iter().flat_map(|fax| &fax.notices);
         notices.flat_map(|notice| notice.body.segments().cloned()).collect()
     }
 

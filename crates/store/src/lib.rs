@@ -67,7 +67,7 @@ pub use dmarc_report::{DMARC_REPORTS_MAX, DmarcReportRow};
 pub use dmarc_seen::{DMARC_SEEN_MAX, DmarcSeen};
 pub use error::StoreError;
 pub use evidence::{Checkpoint, EVIDENCE_PAGE_MAX, EvidenceRow};
-pub use fax::{FAXES_PAGE_MAX, FaxChange, FaxQuery, FaxRow};
+pub use fax::{FAXES_PAGE_MAX, FaxChange, FaxQuery, FaxRow, Likeness, NewFax};
 pub use fax_received::{FaxFile, FaxTaken};
 pub use fax_request::{FAX_REQUESTS_OPEN_MAX, FAX_REQUESTS_PAGE_MAX, FaxRequestRow};
 pub use flow::{FLOW_PAGE_MAX, FlowKind, FlowRow};

@@ -23,6 +23,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     DMARC_SEEN,
     FAX_REQUESTS,
     FAX_RECEIVED,
+    FAX_LIKENESS,
 ];
 
 /// Queue rows: `n` of an entry is its message's `n` times 2^20 plus its place,
@@ -276,6 +277,12 @@ CREATE TABLE fax_received (
     PRIMARY KEY (server, name, mark)
 ) WITHOUT ROWID;
 CREATE INDEX fax_received_at ON fax_received (server, at);
+";
+
+/// What tells that two faxes are of the same message, sent twice.
+const FAX_LIKENESS: &str = "
+ALTER TABLE fax ADD COLUMN likeness BLOB;
+CREATE INDEX fax_likeness ON fax (likeness) WHERE likeness IS NOT NULL;
 ";
 
 /// Mail of domains that want reports, counted until it is reported.

@@ -12,7 +12,7 @@ use fax::work::{Fields, Request};
 use fax::{Cover, Job, Language, Options, Paper, Recipient as FaxRecipient, Resolution, State};
 use mail::header::Header;
 use mail::{Address, Recipient, Status, Timestamp, TraceId};
-use store::FaxRow;
+use store::{FaxRow, Likeness};
 
 use super::draw::{self, Drawn, Remarks, Tools};
 use super::quota;
@@ -23,6 +23,8 @@ use crate::snapshot::Snapshot;
 
 /// How long a fax waits for a line before it is given up.
 const LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+/// How long the same message, sent again, is no other fax.
+const LIKE_FOR: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 /// The name of the fax service in traces.
 const HOST: &str = "fax";
 /// The longest name or subject printed, in characters.
@@ -78,6 +80,13 @@ async fn make_all(
             outcomes[place] = made();
             continue;
         }
+        if let Some(like) = likeness(order, &header, &recipient.address)
+            && let Some(earlier) = server.store.fax_like(like).await?
+        {
+            note_again(server, order.trace, earlier).await?;
+            outcomes[place] = made();
+            continue;
+        }
         match want(order, &header, place, &recipient.address) {
             Ok(one) => wanted.push(one),
             Err(why) => {
@@ -115,7 +124,7 @@ async fn make_all(
                     }
                 }
                 let places: Vec<usize> = room.iter().map(|(one, _)| one.place).collect();
-                keep(server, snapshot, order, room, &remarks).await?;
+                keep(server, snapshot, order, &header, room, &remarks).await?;
                 for place in places {
                     outcomes[place] = made();
                 }
@@ -138,6 +147,34 @@ fn made() -> Outcome {
         // It is on its way, no more: the notices of the fax service tell how it ended.
         onward: Onward::Relayed,
     })
+}
+
+/// Writes down that a message is the fax of an earlier one.
+async fn note_again(server: &Arc<Server>, message: TraceId, earlier: TraceId) -> Result<()> {
+    tracing::info!(id = %message, fax = %earlier, "a message to be faxed came twice");
+    if let Some(fax) = Fax::find(server, earlier).await?
+        && server.keeps_evidence()
+    {
+        let entry = fax.came_again(message, Timestamp::now());
+        server.store.append_evidence(vec![entry]).await?.into_inner();
+    }
+    Ok(())
+}
+
+/// What the fax has in common with one of the same message, sent twice by a program that
+/// lost the reply: its Message-ID, sender, recipient and body. Nothing where it has no name.
+fn likeness(order: &Order<'_>, header: &Header<'_>, recipient: &Address) -> Option<Likeness> {
+    let name = header.first("Message-ID")?.text();
+    let body = order.content.get(header.as_bytes().len()..)?;
+    let mut octets = Vec::with_capacity(body.len() + name.len() + 256);
+    let account = &order.account.name.value;
+    for part in [&name, account, &order.sender.to_key(), &recipient.to_string()] {
+        octets.extend((part.len() as u64).to_be_bytes());
+        octets.extend(part.as_bytes());
+    }
+    octets.extend(body);
+    let since = Timestamp(order.received.0.saturating_sub(LIKE_FOR.as_millis() as i64));
+    Some(Likeness { digest: *Digest::of(&octets).as_bytes(), since })
 }
 
 fn trouble(status: Status, cause: Cause, text: &str) -> Trouble {
@@ -236,12 +273,14 @@ async fn keep(
     server: &Arc<Server>,
     snapshot: &Snapshot,
     order: &Order<'_>,
+    header: &Header<'_>,
     batch: Vec<(Wanted, Drawn)>,
     remarks: &Remarks,
 ) -> Result<()> {
     let now = Timestamp::now();
     let account = order.account;
     let mut rows = Vec::with_capacity(batch.len());
+    let mut ids = Vec::with_capacity(batch.len());
     for (one, Drawn { pages, tiff }) in batch {
         let id = TraceId::generate(now.0);
         let sha256 = Digest::of(&tiff);
@@ -279,9 +318,15 @@ async fn keep(
             created: now,
             row: serde_json::to_vec(&record)?,
         };
-        rows.push(Fax { row, record }.new_row(server, snapshot, now).await?);
+        let likeness = likeness(order, header, &order.recipients[one.place].address);
+        ids.push(row.id);
+        rows.push(Fax { row, record }.new_row(server, snapshot, likeness, now).await?);
     }
-    let _made = server.store.add_faxes(rows).await?.into_inner();
+    let made = server.store.add_faxes(rows).await?.into_inner();
+    // Another of the same message was quicker.
+    for (id, _) in ids.into_iter().zip(made).filter(|(_, made)| !made) {
+        tokio::fs::remove_file(record::file(server.data(), id)).await?;
+    }
     server.dispatcher.wake();
     Ok(())
 }

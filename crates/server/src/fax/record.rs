@@ -9,7 +9,7 @@ use fax::work::Missing;
 use fax::{Event, Job, LeftOut, Number, Options, State};
 use mail::{Address, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
-use store::{Accept, FaxChange, FaxQuery, FaxRow};
+use store::{Accept, FaxChange, FaxQuery, FaxRow, Likeness, NewFax};
 
 use super::notice;
 use crate::server::Server;
@@ -308,7 +308,17 @@ impl Fax {
         self.told((detail != self.row.state).then_some(detail), now)
     }
 
+    /// What is recorded of a message that is this fax too, sent again.
+    pub fn came_again(&self, message: TraceId, now: Timestamp) -> store::Evidence {
+        let detail = format!("{}: this message is faxed already", self.record.job.state);
+        self.about(message, Some(detail), now)
+    }
+
     fn told(&self, detail: Option<String>, now: Timestamp) -> store::Evidence {
+        self.about(self.row.message, detail, now)
+    }
+
+    fn about(&self, message: TraceId, detail: Option<String>, now: Timestamp) -> store::Evidence {
         let job = &self.record.job;
         let changed = FaxChanged {
             fax: self.row.id,
@@ -322,7 +332,7 @@ impl Fax {
             transport: self.record.transport_id.clone(),
             line: self.record.line.clone(),
         };
-        Entry::about(self.row.message, now, Evidence::FaxChanged(Box::new(changed))).to_evidence()
+        Entry::about(message, now, Evidence::FaxChanged(Box::new(changed))).to_evidence()
     }
 
     /// The row for the store, with what is recorded of it and who is told.
@@ -334,8 +344,9 @@ impl Fax {
         self,
         server: &Server,
         snapshot: &Snapshot,
+        likeness: Option<Likeness>,
         now: Timestamp,
-    ) -> Result<(FaxRow, Vec<store::Evidence>, Vec<Accept>)> {
+    ) -> Result<NewFax> {
         let evidence = match self.record.left_out.as_slice() {
             _ if !server.keeps_evidence() => Vec::new(),
             [] => vec![self.evidence(now)],
@@ -346,7 +357,7 @@ impl Fax {
             }
         };
         let notices = notice::compose(server, snapshot, &self).await?;
-        Ok((self.row, evidence, notices))
+        Ok(NewFax { row: self.row, likeness, evidence, notices })
     }
 }
 
