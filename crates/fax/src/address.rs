@@ -72,25 +72,27 @@ mod tests {
     use crate::options::Cover;
 
     fn read(local: &str) -> Result<Recipient, RecipientError> {
-        Recipient::read(local, &Plan::of("US".parse().unwrap()))
+        let mut plan = Plan::of("US".parse().unwrap());
+        plan.area_code = Some("202".parse().unwrap());
+        Recipient::read(local, &plan)
     }
 
     #[test]
     fn every_form_of_a_fax_address_rings_the_same_machine() {
         for local in [
             "5550100",
-            "+15550100",
-            "+1 555 0100",
-            "+1-555-0100",
-            "FAX=+15550100",
-            "fax=+1.555.0100/T33S=12",
+            "+12025550100",
+            "+1 202 555 0100",
+            "+1-202-555-0100",
+            "FAX=+12025550100",
+            "fax=+1.202.555.0100/T33S=12",
             "anne.anderson.5550100",
             "Anne_Anderson.5550100",
             "5550100/nocover/bill=1234",
             "5550100^COMPANY=Clinic^NOCOVER",
-            "+15550100/ATTN=Anne_Anderson/ORG=Clinic",
+            "+12025550100/ATTN=Anne_Anderson/ORG=Clinic",
         ] {
-            assert_eq!(read(local).unwrap().number.as_str(), "+15550100", "{local}");
+            assert_eq!(read(local).unwrap().number.as_str(), "+12025550100", "{local}");
         }
     }
 
@@ -98,7 +100,7 @@ mod tests {
     fn an_address_carries_a_name_a_sub_address_and_options() {
         let anne = read("anne.anderson.5550100").unwrap().options;
         assert_eq!(anne.name.as_deref(), Some("anne anderson"));
-        let machine = read("FAX=+15550100/T33S=6377").unwrap().options;
+        let machine = read("FAX=+12025550100/T33S=6377").unwrap().options;
         assert_eq!(machine.subaddress.as_deref(), Some("6377"));
         let flags = read("5550100^COMPANY=Good_Clinic^NOCOVER").unwrap().options;
         assert_eq!(flags.company.as_deref(), Some("Good Clinic"));

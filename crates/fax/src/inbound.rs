@@ -55,7 +55,7 @@ impl Arrival {
         let number = |line: u32| {
             let text = told.get((line as usize).checked_sub(1)?)?;
             // What may be called is no question here.
-            Plan::of(plan.country).read(text).ok()
+            plan.open().read(text).ok()
         };
         Self { called: number(called), caller: number(caller), station }
     }

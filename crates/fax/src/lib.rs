@@ -27,7 +27,7 @@ pub mod work;
 pub use address::{Recipient, RecipientError};
 pub use job::{Counters, Event, Job, Outcome, Reason, Retry, State};
 pub use left_out::LeftOut;
-pub use number::{Country, Number, NumberError, Plan, Prefix};
+pub use number::{AreaCode, Country, Number, NumberError, Plan, Prefix};
 pub use options::{Cover, Language, OptionError, Options, Paper, Resolution};
 pub use request::TrustRequest;
 pub use security::{Denial, Principal, Security, SoftFail, Source, Spf};

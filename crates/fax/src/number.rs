@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub const DIGITS_MAX: usize = 15;
 /// The fewest digits behind the country code: shorter numbers are services, not fax machines.
 pub const NATIONAL_DIGITS_MIN: usize = 5;
+/// The digits of a number behind the country code 1, and of one without its area code (North
+/// American Numbering Plan).
+const NORTH_AMERICAN_DIGITS: usize = 10;
+const NORTH_AMERICAN_LOCAL_DIGITS: usize = 7;
 /// The longest text that is looked at, in octets: a local part (RFC 5321 section 4.5.3.1.1).
 const TEXT_MAX_OCTETS: usize = 64;
 
@@ -31,6 +35,11 @@ pub struct Number(Box<str>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Country(phonenumber::country::Id);
 
+/// The area code of numbers that are written without one: three digits, in countries of the
+/// North American plan alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AreaCode(Box<str>);
+
 /// The beginning of numbers: `+1900`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix(Box<str>);
@@ -40,6 +49,8 @@ pub struct Prefix(Box<str>);
 pub struct Plan {
     /// How numbers without a country code are read.
     pub country: Country,
+    /// Stands before numbers without an area code, where they need one to be dialled.
+    pub area_code: Option<AreaCode>,
     /// If not empty, only numbers that begin like one of these are called.
     pub allow: Vec<Prefix>,
     /// Numbers that begin like one of these are not called.
@@ -57,6 +68,9 @@ pub enum NumberError {
     /// Fewer than [`NATIONAL_DIGITS_MIN`] digits.
     #[error("the fax number is too short")]
     TooShort,
+    /// Seven digits in the North American plan, and no area code to put before them.
+    #[error("the fax number has no area code")]
+    NoAreaCode,
     /// More than [`DIGITS_MAX`] digits.
     #[error("the fax number has more than {DIGITS_MAX} digits")]
     TooLong,
@@ -75,7 +89,7 @@ pub enum NumberError {
 }
 
 impl Number {
-    /// The number as it is dialled and shown: `+15550100`.
+    /// The number as it is dialled and shown: `+12025550100`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -106,7 +120,13 @@ impl Prefix {
 impl Plan {
     /// Every number of the world but costly ones, read as in `country`.
     pub fn of(country: Country) -> Self {
-        Self { country, allow: Vec::new(), deny: Vec::new(), costly: false }
+        Self { country, area_code: None, allow: Vec::new(), deny: Vec::new(), costly: false }
+    }
+
+    /// Every number of the world but costly ones, read as this plan reads them.
+    #[must_use]
+    pub fn open(&self) -> Self {
+        Self { area_code: self.area_code.clone(), ..Self::of(self.country) }
     }
 
     /// Reads a national or international number and says whether it may be called.
@@ -138,6 +158,16 @@ impl Plan {
         }
         if national.len() < NATIONAL_DIGITS_MIN {
             return Err(NumberError::TooShort);
+        }
+        if code == "1" && national.len() < NORTH_AMERICAN_DIGITS {
+            if national.len() != NORTH_AMERICAN_LOCAL_DIGITS {
+                return Err(NumberError::TooShort);
+            }
+            // With a country code it is complete as its writer thinks.
+            let area_code = self.area_code.as_ref().filter(|_| !bare.starts_with('+'));
+            let AreaCode(area_code) = area_code.ok_or(NumberError::NoAreaCode)?;
+            let complete = Self { area_code: None, ..self.clone() };
+            return complete.read(&format!("{area_code}{national}"));
         }
         if code.len() + national.len() > DIGITS_MAX {
             return Err(NumberError::TooLong);
@@ -188,6 +218,26 @@ fn is_costly(number: &phonenumber::PhoneNumber, code: &str) -> bool {
             number.number_type(&phonenumber::metadata::DATABASE),
             Type::PremiumRate | Type::SharedCost
         )
+}
+
+impl Country {
+    /// Whether its numbers are those of the North American plan.
+    pub fn is_north_american(&self) -> bool {
+        let known = phonenumber::metadata::DATABASE.by_id(self.0.as_ref());
+        known.is_some_and(|country| country.country_code() == 1)
+    }
+}
+
+impl FromStr for AreaCode {
+    type Err = NumberError;
+    fn from_str(text: &str) -> Result<Self, NumberError> {
+        let is_one = matches!(text.as_bytes(), [b'2'..=b'9', b'0'..=b'9', b'0'..=b'9']);
+        if is_one && !text.ends_with("11") {
+            Ok(Self(text.into()))
+        } else {
+            Err(NumberError::NotANumber)
+        }
+    }
 }
 
 impl FromStr for Country {
@@ -248,8 +298,6 @@ mod tests {
     #[test]
     fn a_number_may_be_written_in_many_ways_and_is_dialled_in_one() {
         for (country, text, dialled) in [
-            ("US", "5550100", "+15550100"),
-            ("US", "+1 555 0100", "+15550100"),
             ("US", "+1.202.555-0123", "+12025550123"),
             ("US", "(202) 555-0123", "+12025550123"),
             ("US", "1 202 555 0123", "+12025550123"),
@@ -278,6 +326,10 @@ mod tests {
             ("GB", "999", E::Emergency),
             ("FR", "112", E::Emergency),
             ("US", "1234", E::TooShort),
+            ("US", "5550100", E::NoAreaCode),
+            ("CA", "+1 555 0100", E::NoAreaCode),
+            ("US", "55501000", E::TooShort),
+            ("US", "202555012", E::TooShort),
             ("US", "+12345678901234567890", E::TooLong),
             ("US", &"5".repeat(65), E::TooLong),
             ("US", "+999 123 4567", E::Country),
@@ -288,6 +340,33 @@ mod tests {
         ] {
             assert_eq!(plan(country).read(text), Err(why), "{country} {text}");
         }
+    }
+
+    #[test]
+    fn an_area_code_stands_before_numbers_without_one_and_nowhere_else() {
+        let mut plan = plan("US");
+        plan.area_code = Some("202".parse().unwrap());
+        for (text, dialled) in [
+            ("5550100", "+12025550100"),
+            ("555-0100", "+12025550100"),
+            ("(415) 555-0100", "+14155550100"),
+            ("1 415 555 0100", "+14155550100"),
+            ("+44 20 7946 0958", "+442079460958"),
+        ] {
+            assert_eq!(plan.read(text).unwrap().as_str(), dialled, "{text}");
+            assert_eq!(plan.open().read(text).unwrap().as_str(), dialled, "{text}");
+        }
+        assert_eq!(plan.read("+1 555 0100"), Err(NumberError::NoAreaCode));
+        assert_eq!(plan.read("911"), Err(NumberError::Emergency));
+        plan.deny = vec!["+1202".parse().unwrap()];
+        assert_eq!(plan.read("5550100"), Err(NumberError::Denied));
+        plan.area_code = Some("900".parse().unwrap());
+        assert_eq!(plan.read("5550100"), Err(NumberError::Costly));
+        for wrong in ["", "20", "2025", "1a2", "102", "911", "+202"] {
+            assert!(wrong.parse::<AreaCode>().is_err(), "{wrong}");
+        }
+        let american = |country: &str| country.parse::<Country>().unwrap().is_north_american();
+        assert!(american("US") && american("CA") && american("JM") && !american("FR"));
     }
 
     #[test]

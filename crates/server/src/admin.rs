@@ -231,6 +231,11 @@ impl Offline {
         if let Some(findings) = self.findings {
             return Answer::failure(exit::CONFIGURATION, findings);
         }
+        if let (Some(config), Request::Fax(request)) = (&self.config, request)
+            && let Some(answer) = control::fax::by_configuration(config, request)
+        {
+            return answer;
+        }
         if self.data.is_dir() || makes_folder(request) {
             return self.answer_there(request).await;
         }

@@ -44,7 +44,7 @@ fn configuration(security: &str, transport: &str) -> String {
 }
 
 const MAIL: &str = "From: Ann Lee <ann@clinic.example>
-To: \"Dr. Kim Ortega\" <5550100@fax.clinic.example>
+To: \"Dr. Kim Ortega\" <2025550100@fax.clinic.example>
 Subject: Referral [fax: bill=4711]
 Date: Mon, 2 Mar 2026 10:02:11 +0000
 Message-ID: <one@clinic.example>
@@ -92,12 +92,12 @@ fn answer(folder: &Path, status: &str) {
 #[test]
 fn a_mail_becomes_pages_and_its_sender_hears_how_it_ended() {
     let server = clinic("mail-server-white-list 127.0.0.1", "spool @DIR@/spool");
-    let reply = send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    let reply = send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     assert!(reply.starts_with("250"), "{reply}");
 
     let folder = spooled(&server);
     let job: Value = serde_json::from_slice(&fs::read(folder.join("job.json")).unwrap()).unwrap();
-    assert_eq!((&job["number"], &job["pages"]), (&"+15550100".into(), &1.into()));
+    assert_eq!((&job["number"], &job["pages"]), (&"+12025550100".into(), &1.into()));
     assert_eq!((&job["caller"], &job["billing"]), (&"+12025550101".into(), &"4711".into()));
     let info = Command::new("tiffinfo").arg(folder.join("document.tif")).output();
     let info = shown(&info.expect("tiffinfo (Debian package libtiff-tools)"));
@@ -114,8 +114,8 @@ fn a_mail_becomes_pages_and_its_sender_hears_how_it_ended() {
 
     let mails = server.wait_for_mail("ann@clinic.example", 2).join("\n");
     for says in [
-        "Subject: Fax to +15550100 was accepted and waits for a line",
-        "Subject: Fax to +15550100 was sent",
+        "Subject: Fax to +12025550100 was accepted and waits for a line",
+        "Subject: Fax to +12025550100 was sent",
         "Auto-Submitted: auto-generated",
         "Subject          Referral",
         "Billing code     4711",
@@ -125,9 +125,12 @@ fn a_mail_becomes_pages_and_its_sender_hears_how_it_ended() {
     }
 
     let trace = server.ok(&["trace", fax["message"].as_str().unwrap()]);
-    for says in
-        ["to the fax account clinic", "+15550100 queued", "dialling", "+15550100 sent, 1 of 1"]
-    {
+    for says in [
+        "to the fax account clinic",
+        "+12025550100 queued",
+        "dialling",
+        "+12025550100 sent, 1 of 1",
+    ] {
         assert!(trace.contains(says), "{says}: {trace}");
     }
     let pictures = server.dir().join("pictures");
@@ -142,7 +145,7 @@ fn a_mail_becomes_pages_and_its_sender_hears_how_it_ended() {
 fn a_notice_has_the_pages_where_the_account_says_so() {
     let locks = "mail-server-white-list 127.0.0.1; notice-pages on";
     let server = clinic(locks, "spool @DIR@/spool");
-    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     answer(&spooled(&server), r#"{"state":"sent","pages":1}"#);
     let mails = server.wait_for_mail("ann@clinic.example", 2);
     let (accepted, sent): (Vec<&String>, Vec<&String>) =
@@ -178,7 +181,7 @@ fn notices_with_pages_go_over_tls_where_it_is_forced_or_not_at_all() {
     let ward = lab.partner(Script::named("mx.ward.example").certificate(identity));
     let server = clinic_of(&ward);
     let mail = MAIL.replace("ann@clinic.example", "lee@ward.example");
-    send(&server, "lee@ward.example", &["5550100@fax.clinic.example"], &mail);
+    send(&server, "lee@ward.example", &["2025550100@fax.clinic.example"], &mail);
     answer(&spooled(&server), r#"{"state":"sent","pages":1}"#);
     let notices = lab.wait_for(&ward, 2);
     assert!(notices.iter().all(|notice| notice.tls.is_some()), "{:?}", ward.transcript());
@@ -186,7 +189,7 @@ fn notices_with_pages_go_over_tls_where_it_is_forced_or_not_at_all() {
 
     let ward = lab.partner(Script::named("mx.ward.example"));
     let server = clinic_of(&ward);
-    send(&server, "lee@ward.example", &["5550100@fax.clinic.example"], &mail);
+    send(&server, "lee@ward.example", &["2025550100@fax.clinic.example"], &mail);
     answer(&spooled(&server), r#"{"state":"sent","pages":1}"#);
     wait_for_state(&server, "sent");
     let tried = || (ward.counters().connections > 1).then_some(());
@@ -206,17 +209,17 @@ fn a_number_that_must_not_ring_is_refused_at_rcpt_in_words() {
         ("abc", "550 5.1.1 No fax is sent: it is not a fax number"),
         ("911", "550 5.1.1 No fax is sent: emergency numbers are never called"),
         ("19005550123", "550 5.1.1 No fax is sent: premium-rate"),
-        ("5550100/nocovr", "550 5.1.1 No fax is sent: the fax option \"nocovr\" is not known"),
+        ("2025550100/nocovr", "550 5.1.1 No fax is sent: the fax option \"nocovr\" is not known"),
     ] {
         client.expect(&format!("RCPT TO:<{local}@fax.clinic.example>"), says);
     }
     client.expect("RCPT TO:<FAX=+1.202.555-0123/T33S=6377@fax.clinic.example>", "250");
     client.expect("RSET", "250");
     client.expect("MAIL FROM:<eve@evil.example>", "250");
-    client.expect("RCPT TO:<5550100@fax.clinic.example>", "550 5.7.1 This sender may not");
+    client.expect("RCPT TO:<2025550100@fax.clinic.example>", "550 5.7.1 This sender may not");
     client.expect("RSET", "250");
     client.expect("MAIL FROM:<>", "250");
-    client.expect("RCPT TO:<5550100@fax.clinic.example>", "550 5.7.1 This sender may not");
+    client.expect("RCPT TO:<2025550100@fax.clinic.example>", "550 5.7.1 This sender may not");
     let tested = server.run(&["fax", "test-number", "clinic", "911"]);
     assert!(shown(&tested).contains("emergency") && !tested.status.success());
     assert!(
@@ -225,12 +228,45 @@ fn a_number_that_must_not_ring_is_refused_at_rcpt_in_words() {
 }
 
 #[test]
+fn seven_digits_ring_in_the_area_of_the_account_and_are_refused_where_there_is_none() {
+    for (area, reply) in [
+        ("", "550 5.1.1 No fax is sent: the fax number has no area code"),
+        ("area-code 202", "250"),
+    ] {
+        let server = clinic(&format!("mail-server-white-list 127.0.0.1; {area}"), "none");
+        let mut client = server.connect("mx");
+        client.expect("EHLO client.example", "250");
+        client.expect("MAIL FROM:<ann@clinic.example>", "250");
+        client.expect("RCPT TO:<5550100@fax.clinic.example>", reply);
+        let tested = shown(&server.run(&["fax", "test-number", "clinic", "555-0100"]));
+        let says = if area.is_empty() { "no area code" } else { "dialled as +12025550100" };
+        assert!(tested.contains(says), "{tested}");
+    }
+}
+
+#[test]
+fn a_number_is_tested_by_the_configuration_alone() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let here = folder.path().to_str().unwrap();
+    let text = configuration("mail-server-white-list 127.0.0.1", "none").replace("@DIR@", here);
+    fs::write(folder.path().join("mailkeep.conf"), text).unwrap();
+    for (number, says) in [("2025550123", "dialled as +12025550123"), ("911", "emergency")] {
+        let tested = support::run(folder.path(), &["fax", "test-number", "clinic", number], b"");
+        assert!(shown(&tested).contains(says), "{}", shown(&tested));
+        assert_eq!(tested.status.success(), number != "911");
+    }
+    let none = support::run(folder.path(), &["fax", "test-number", "ward", "911"], b"");
+    assert!(shown(&none).contains("There is no fax account") && !none.status.success());
+    assert!(!folder.path().join("data").exists(), "it leaves nothing behind");
+}
+
+#[test]
 fn a_mail_server_that_is_not_on_the_white_list_sends_no_fax_and_explain_says_why() {
     let server = clinic("mail-server-white-list 10.0.0.0/8, 192.0.2.25", "none");
     let mut client = server.connect("mx");
     client.expect("EHLO client.example", "250");
     client.expect("MAIL FROM:<ann@clinic.example>", "250");
-    client.expect("RCPT TO:<5550100@fax.clinic.example>", "550 5.7.1 This mail server may not");
+    client.expect("RCPT TO:<2025550100@fax.clinic.example>", "550 5.7.1 This mail server may not");
     // Ordinary mail is no business of the fax service.
     client.expect("RCPT TO:<ann@clinic.example>", "250");
     let explained = server.run(&[
@@ -238,7 +274,7 @@ fn a_mail_server_that_is_not_on_the_white_list_sends_no_fax_and_explain_says_why
         "--from",
         "ann@clinic.example",
         "--to",
-        "5550100@fax.clinic.example",
+        "2025550100@fax.clinic.example",
         "--client",
         "203.0.113.9",
     ]);
@@ -251,7 +287,7 @@ fn a_mail_server_that_is_not_on_the_white_list_sends_no_fax_and_explain_says_why
 fn what_the_envelope_proves_is_not_lent_to_another_author() {
     let security = "mail-server-white-list 127.0.0.1; trusted-domains partner.example";
     let server = clinic(security, "none");
-    let to = ["5550100@fax.clinic.example"];
+    let to = ["2025550100@fax.clinic.example"];
     let reply = send(&server, "kim@partner.example", &to, MAIL);
     assert!(reply.starts_with("550 5.7.1 The author is not of the sender's domain"), "{reply}");
     let own = MAIL.replace("ann@clinic.example>", "kim@partner.example>");
@@ -268,7 +304,7 @@ fn what_the_envelope_proves_is_not_lent_to_another_author() {
 #[test]
 fn the_same_message_twice_is_one_fax_unless_the_first_was_given_up() {
     let server = clinic("mail-server-white-list 127.0.0.1", "none");
-    let to = ["5550100@fax.clinic.example"];
+    let to = ["2025550100@fax.clinic.example"];
     let again = |to: &[&str], mail: &str| {
         let reply = send(&server, "ann@clinic.example", to, mail);
         assert!(reply.starts_with("250"), "{reply}");
@@ -308,7 +344,7 @@ fn the_same_message_twice_is_one_fax_unless_the_first_was_given_up() {
 #[test]
 fn without_a_transport_a_fax_waits_and_says_so() {
     let server = clinic("mail-server-white-list 127.0.0.1", "none");
-    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     let fax = wait_for_state(&server, "waiting");
     assert_eq!(fax["detail"], "waiting: no transport is configured, so the fax was not sent");
     assert_eq!(fax["counters"]["dials"], 0);
@@ -322,7 +358,7 @@ fn without_a_transport_a_fax_waits_and_says_so() {
 fn a_message_that_cannot_be_faxed_comes_back_with_the_reason() {
     let server = clinic("mail-server-white-list 127.0.0.1", "none");
     let mail = "From: ann@clinic.example
-To: 5550100@fax.clinic.example
+To: 2025550100@fax.clinic.example
 Subject: x
 Message-ID: <two@clinic.example>
 MIME-Version: 1.0
@@ -331,7 +367,7 @@ Content-Transfer-Encoding: base64
 
 TVqQAAMAAAAEAAAA
 ";
-    let reply = send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], mail);
+    let reply = send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], mail);
     assert!(reply.starts_with("250"), "{reply}");
     let mails = server.wait_for_mail("ann@clinic.example", 1).join("\n");
     assert!(mails.contains("setup.exe") && mails.contains("is a program"), "{mails}");
@@ -349,11 +385,11 @@ fn a_language_has_a_template_of_the_accounts_own() {
     let text = "A line of a long letter.\n".repeat(150);
     for language in ["en", "fr"] {
         let mail = format!(
-            "From: ann@clinic.example\nTo: 5550100@fax.clinic.example\n\
+            "From: ann@clinic.example\nTo: 2025550100@fax.clinic.example\n\
              Subject: {language} [fax: lang={language}]\n\
              Message-ID: <{language}@clinic.example>\n\n{text}"
         );
-        let reply = send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], &mail);
+        let reply = send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], &mail);
         assert!(reply.starts_with("250"), "{reply}");
     }
     let drawn = wait_for(|| Some(faxes(&server)).filter(|faxes| faxes.len() == 2));
@@ -372,7 +408,7 @@ fn a_character_that_no_font_has_is_a_warning_until_a_font_is_named() {
     for (fonts, warned) in [("", true), (chinese, false)] {
         let security = format!("mail-server-white-list 127.0.0.1; {fonts}");
         let server = clinic(&security, "none");
-        let reply = send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], &mail);
+        let reply = send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], &mail);
         assert!(reply.starts_with("250"), "{reply}");
         let notice = server.wait_for_mail("ann@clinic.example", 1).join("\n");
         let fax = wait_for(|| faxes(&server).pop()).expect("a fax");
@@ -389,7 +425,7 @@ fn a_character_that_no_font_has_is_a_warning_until_a_font_is_named() {
 #[test]
 fn after_a_crash_in_a_call_the_transport_is_asked_and_nothing_is_sent_twice() {
     let mut server = clinic("mail-server-white-list 127.0.0.1", "spool @DIR@/spool");
-    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     let folder = spooled(&server);
     answer(&folder, r#"{"state":"sending","page":1}"#);
     wait_for_state(&server, "sending");
@@ -410,7 +446,7 @@ fn after_a_crash_in_a_call_the_transport_is_asked_and_nothing_is_sent_twice() {
 fn an_uncertain_fax_that_is_cancelled_is_stopped_at_once_and_not_at_the_next_look() {
     let white_list = "mail-server-white-list 127.0.0.1";
     let mut server = clinic(white_list, "spool @DIR@/spool");
-    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     let folder = spooled(&server);
     answer(&folder, r#"{"state":"sending","page":1}"#);
     let fax = wait_for_state(&server, "sending");
@@ -433,7 +469,7 @@ fn an_uncertain_fax_that_is_cancelled_is_stopped_at_once_and_not_at_the_next_loo
 fn a_wish_to_stop_outlives_the_server() {
     let white_list = "mail-server-white-list 127.0.0.1";
     let mut server = clinic(white_list, "spool @DIR@/spool");
-    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     let folder = spooled(&server);
     answer(&folder, r#"{"state":"sending","page":1}"#);
     let fax = wait_for_state(&server, "sending");
@@ -458,7 +494,7 @@ fn a_wish_to_stop_outlives_the_server() {
 #[test]
 fn a_busy_line_is_tried_again_and_a_wish_to_stop_is_heard() {
     let server = clinic("mail-server-white-list 127.0.0.1", "spool @DIR@/spool");
-    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     answer(&spooled(&server), r#"{"state":"busy"}"#);
     let fax = wait_for_state(&server, "waiting");
     assert_eq!(fax["counters"]["busy"], 1);
@@ -562,7 +598,7 @@ fn pages_go_first_then_the_record_and_the_evidence_says_so() {
             keep-pages 1s
             keep-records 6s";
     let server = clinic("mail-server-white-list 127.0.0.1", kept);
-    send(&server, "ann@clinic.example", &["5550100@fax.clinic.example"], MAIL);
+    send(&server, "ann@clinic.example", &["2025550100@fax.clinic.example"], MAIL);
     let folder = spooled(&server);
     let (waiting, files) = (faxes(&server), server.dir().join("data/fax"));
     let id = waiting[0]["id"].as_str().unwrap();
@@ -578,7 +614,8 @@ fn pages_go_first_then_the_record_and_the_evidence_says_so() {
     let mut lines = table.lines();
     assert!(lines.next().unwrap().starts_with("fax,message,account,sender,number,billing,"));
     let line = lines.next().unwrap();
-    for says in [id, "\"ann@clinic.example\",\"'+15550100\",\"4711\"", "\"sent\",\"1\",\"1\",\"1\""]
+    for says in
+        [id, "\"ann@clinic.example\",\"'+12025550100\",\"4711\"", "\"sent\",\"1\",\"1\",\"1\""]
     {
         assert!(line.contains(says), "{says}: {line}");
     }

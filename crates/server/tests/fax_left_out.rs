@@ -86,7 +86,7 @@ fn pictures(server: &Server, fax: &Value, test: &str) -> Vec<Vec<u8>> {
 #[test]
 fn a_bad_attachment_is_left_out_and_the_cover_page_and_the_notice_say_so() {
     for (language, to) in
-        [("en", "5550100@fax.clinic.example"), ("fr", "5550100/lang=fr@fax.clinic.example")]
+        [("en", "2025550100@fax.clinic.example"), ("fr", "2025550100/lang=fr@fax.clinic.example")]
     {
         let server = clinic("");
         let office: (&str, &[u8]) = ("report.rtf", b"{\\rtf1 x}");
@@ -123,7 +123,7 @@ fn a_bad_attachment_is_left_out_and_the_cover_page_and_the_notice_say_so() {
 #[test]
 fn without_a_cover_page_a_page_of_its_own_says_what_is_not_there() {
     let server = clinic("cover never; subject private");
-    send(&server, "5550100@fax.clinic.example", "", &[PROGRAM, LETTER]);
+    send(&server, "2025550100@fax.clinic.example", "", &[PROGRAM, LETTER]);
     let fax = fax(&server);
     assert_eq!(fax["pages"], 2, "{fax}");
     assert!(pictures(&server, &fax, "note")[0].len() > 2_000);
@@ -140,7 +140,7 @@ fn without_a_cover_page_a_page_of_its_own_says_what_is_not_there() {
 #[test]
 fn where_nothing_is_left_the_message_comes_back() {
     let server = clinic("");
-    send(&server, "5550100@fax.clinic.example", "", &[PROGRAM]);
+    send(&server, "2025550100@fax.clinic.example", "", &[PROGRAM]);
     let mail = server.wait_for_mail("ann@clinic.example", 1).join("\n");
     assert!(mail.contains("setup.exe") && mail.contains("is a program"), "{mail}");
     let jobs = server.ok(&["fax", "jobs"]);

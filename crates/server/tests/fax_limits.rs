@@ -44,7 +44,7 @@ fn with_document(id: &str, document: &str) -> String {
     let lines: Vec<&str> =
         encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
     format!(
-        "From: ann@clinic.example\nTo: 5550100@fax.clinic.example\nSubject: {id}\n\
+        "From: ann@clinic.example\nTo: 2025550100@fax.clinic.example\nSubject: {id}\n\
          Message-ID: <{id}@clinic.example>\nMIME-Version: 1.0\n\
          Content-Type: application/pdf; name=\"plan.pdf\"\n\
          Content-Transfer-Encoding: base64\n\n{}\n",
@@ -108,8 +108,8 @@ fn a_page_too_complex_to_draw_costs_one_process_and_the_next_fax_is_drawn() {
     };
     let before = resident(&server);
     let curves = page_of_curves();
-    fax("5550100@fax.clinic.example", &with_document("curves", &curves));
-    fax("5550100/cover@fax.ward.example", &with_letter("curves-and-letter", &curves));
+    fax("2025550100@fax.clinic.example", &with_document("curves", &curves));
+    fax("2025550100/cover@fax.ward.example", &with_letter("curves-and-letter", &curves));
     // The process has a minute of CPU and 90 seconds in all.
     let told = || Some(server.maildir("ann@clinic.example")).filter(|mails| mails.len() == 2);
     let mails = (0..6).find_map(|_| wait_for(told)).expect("the sender hears of it").join("\n");
@@ -121,7 +121,7 @@ fn a_page_too_complex_to_draw_costs_one_process_and_the_next_fax_is_drawn() {
     // Each of the two messages may be in memory twice.
     assert!(grown < 128 * 1024, "the server has grown by {grown} KiB");
     fax(
-        "5550100@fax.clinic.example",
+        "2025550100@fax.clinic.example",
         "From: ann@clinic.example\nSubject: x\nMessage-ID: <x@clinic.example>\n\nA short letter.\n",
     );
     let drawn = wait_for(|| {

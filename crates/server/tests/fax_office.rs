@@ -56,7 +56,7 @@ fn send(server: &Server, files: &[(&str, Vec<u8>)]) {
     mail.push_str("--b--\n");
     let mut client = server.connect("mx");
     client.expect("EHLO client.example", "250");
-    let reply = client.message("ann@clinic.example", &["5550100@fax.clinic.example"], &mail);
+    let reply = client.message("ann@clinic.example", &["2025550100@fax.clinic.example"], &mail);
     assert!(reply.starts_with("250"), "{reply}");
 }
 

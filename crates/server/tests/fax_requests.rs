@@ -78,7 +78,7 @@ fn may_fax(server: &Server, sender: &str) -> String {
     let mut client = server.connect("mx");
     client.expect("EHLO client.example", "250");
     client.expect(&format!("MAIL FROM:<{sender}>"), "250");
-    client.say("RCPT TO:<5550100@fax.clinic.example>")
+    client.say("RCPT TO:<2025550100@fax.clinic.example>")
 }
 
 fn evidence(server: &Server) -> String {

@@ -16,7 +16,7 @@ use support::partners::Lab;
 use support::{Server, shown, wait_for};
 
 const MAIL: &str = "From: Ann Lee <ann@clinic.example>
-To: 5550100@fax.clinic.example
+To: 2025550100@fax.clinic.example
 Subject: Referral
 Date: Mon, 2 Mar 2026 10:02:11 +0000
 Message-ID: <one@clinic.example>

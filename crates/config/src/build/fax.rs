@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fax::template::Template;
 use fax::{
-    Cover, Language, Number, Options, Paper, Plan, Prefix, Principal, Resolution, Security,
-    SoftFail,
+    AreaCode, Country, Cover, Language, Number, Options, Paper, Plan, Prefix, Principal,
+    Resolution, Security, SoftFail,
 };
 use ipnet::IpNet;
 use mail::{Address, Domain};
@@ -235,7 +235,24 @@ impl Builder<'_> {
         let allow = prefixes("allow-numbers");
         let deny = prefixes("deny-numbers");
         let costly = section.value::<bool>("costly-numbers")?.value;
-        Some(Plan { country: read, allow, deny, costly })
+        let area_code = self.area_code(section, read);
+        Some(Plan { country: read, area_code, allow, deny, costly })
+    }
+
+    fn area_code(&mut self, section: &Section<'_>, country: Country) -> Option<AreaCode> {
+        let text: Located<String> = section.value("area-code")?;
+        if !country.is_north_american() {
+            let message = "this country has no numbers without an area code";
+            let help = "leave it out: it is for countries whose code is +1";
+            self.fax_error(text.span, message.to_owned(), help);
+            return None;
+        }
+        let Ok(area_code) = text.value.parse() else {
+            let message = format!("\"{}\" is no area code", text.value);
+            self.fax_error(text.span, message, "write three digits, such as 202");
+            return None;
+        };
+        Some(area_code)
     }
 
     fn prefixes(&mut self, written: &[Located<String>]) -> Vec<Located<Prefix>> {
@@ -254,7 +271,7 @@ impl Builder<'_> {
 
     /// A number of our own. It is not called, so lists of numbers do not hold for it.
     fn number(&mut self, text: &Located<String>, plan: &Plan) -> Option<Number> {
-        match Plan::of(plan.country).read(&text.value) {
+        match plan.open().read(&text.value) {
             Ok(number) => Some(number),
             Err(error) => {
                 let message = format!("\"{}\" cannot be our number: {error}", text.value);

@@ -24,7 +24,7 @@ const LANGUAGES: Kind = Kind::OneOf(&[("en", "English"), ("fr", "French")]);
 /// `fax NAME { }`
 pub static FAX: Context = Context {
     name: "fax",
-    doc: "An enterprise account that turns mail into faxes: `5550100@fax.example.com` rings 555 0100. Who may send is decided by the Mail Server White List, Spoofing Protection and the users and trusted domains together; whatever is set must be met.",
+    doc: "An enterprise account that turns mail into faxes: `2025550100@fax.example.com` rings 202 555 0100. Who may send is decided by the Mail Server White List, Spoofing Protection and the users and trusted domains together; whatever is set must be met.",
     entry: None,
     ordered: false,
     directives: &[
@@ -55,6 +55,13 @@ pub static FAX: Context = Context {
             Absent::Required,
             "The country whose national numbers are understood, in two letters of ISO 3166.",
             "country FR",
+        ),
+        Directive::new(
+            "area-code",
+            &[values(&[one("digits", Kind::Text)])],
+            Absent::Derived("none: seven digits are refused"),
+            "What stands before numbers of seven digits in countries of the North American plan, whose code is +1. Without it such a number is refused in words: seven digits are dialled nowhere as they are.",
+            "area-code 202",
         ),
         Directive::new(
             "mail-server-white-list",

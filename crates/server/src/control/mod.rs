@@ -122,6 +122,11 @@ pub async fn answer(admin: &Admin, request: Request) -> Answer {
         Request::ForceEncrypt(request) => force_encrypt::answer(admin, request).await,
         Request::Fax(request) => fax::answer(admin, request).await,
     };
+    told(outcome)
+}
+
+/// What an operator reads of an outcome.
+fn told(outcome: anyhow::Result<Answer>) -> Answer {
     outcome.unwrap_or_else(|error| Answer::failure(exit_of(&error), format!("{error:#}.")))
 }
 

@@ -434,7 +434,7 @@ mod tests {
             attempt: 1,
             expires: Timestamp(0),
             id: TraceId::generate(0),
-            number: "+15550100".to_owned(),
+            number: "+12025550100".to_owned(),
             caller: String::new(),
             options: Options::default(),
             file: path.clone(),

@@ -345,7 +345,7 @@ pub fn write_file(path: &Path, octets: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The name that To or Cc gives the recipient: `"Anne Anderson" <5550100@fax.example>`.
+/// The name that To or Cc gives the recipient: `"Anne Anderson" <2025550100@fax.example>`.
 fn display_name(header: &Header<'_>, address: &Address) -> Option<String> {
     let wanted = address.to_key();
     let fields = header.all("To").chain(header.all("Cc"));
