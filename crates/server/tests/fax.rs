@@ -295,6 +295,26 @@ fn what_the_envelope_proves_is_not_lent_to_another_author() {
     assert!(reply.starts_with("250"), "{reply}");
     let fax = wait_for_state(&server, "waiting");
     assert_eq!(fax["sender"], "kim@partner.example");
+    // Explain judges the author as the session did.
+    let explain = |more: &[&str]| {
+        let from = ["explain", "--from", "kim@partner.example", "--client", "127.0.0.1", "--to"];
+        shown(&server.run(&[&from[..], &to, more].concat()))
+    };
+    let message = server.dir().join("mail.eml");
+    for (mail, author, is_refused) in
+        [(MAIL, "ann@clinic.example", true), (own.as_str(), "kim@partner.example", false)]
+    {
+        fs::write(&message, mail).unwrap();
+        for more in [&["--author", author][..], &[message.to_str().unwrap()]] {
+            let told = explain(more);
+            assert_eq!(
+                told.contains("The author is not of the sender's domain"),
+                is_refused,
+                "{told}"
+            );
+        }
+    }
+    assert!(!explain(&[]).contains("The author is not"), "nobody is known before the data");
     // Someone of a trusted domain is not a person here.
     let mut client = server.connect("mx");
     let offered = client.say("EHLO client.example");

@@ -14,6 +14,7 @@ use tls::Version;
 use super::{Global, ask};
 use crate::control::explain::{Candidate, Channel, Content, Request};
 use crate::control::{Answer, Request as Any, exit};
+use crate::fax::judge;
 
 /// A message that might come.
 #[derive(Args)]
@@ -49,6 +50,10 @@ pub struct Options {
     /// What SPF says of the sender, for faxes [default: the running server asks]
     #[arg(long, value_name = "RESULT", value_parser = spf)]
     spf: Option<fax::Spf>,
+    /// The address in From, for faxes; that DMARC confirms it is not assumed [default: the
+    /// message's]
+    #[arg(long, value_name = "ADDRESS")]
+    author: Option<Address>,
     /// To which listener [default: one that fits]
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
@@ -118,6 +123,11 @@ fn request(options: Options) -> Result<Request, Answer> {
         },
         authenticated: options.auth,
         spf: options.spf,
+        authors: match (options.author, &message) {
+            (Some(author), _) => Some(vec![author.domain().clone()]),
+            (None, Some(message)) => Some(message.authors.clone()),
+            (None, None) => None,
+        },
         listener: options.listener,
         message: message.map(|message| message.content),
         size_octets: options.size,
@@ -151,6 +161,7 @@ fn candidate(file: &Path) -> Result<Candidate, Answer> {
 struct Message {
     content: Content,
     senders: String,
+    authors: Vec<Domain>,
     people: String,
 }
 
@@ -205,7 +216,8 @@ impl Message {
             fields.collect::<Vec<_>>().join(", ")
         };
         let senders = all(&["Return-Path", "Sender", "From"]);
-        Ok(Self { content, senders, people: all(&["To", "Cc", "Bcc"]) })
+        let authors = judge::authors(&header);
+        Ok(Self { content, senders, authors, people: all(&["To", "Cc", "Bcc"]) })
     }
 
     /// The first address that its sender fields name.

@@ -50,6 +50,9 @@ pub struct Request {
     /// What SPF would say of the sender, for faxes; the running server asks if nobody says.
     #[serde(default)]
     pub spf: Option<fax::Spf>,
+    /// The domains of the author in From, for faxes, where it is known.
+    #[serde(default)]
+    pub authors: Option<Vec<Domain>>,
     /// What the rules see of the message, where it is at hand.
     pub message: Option<Content>,
     /// Its size, where only that is known.
@@ -198,7 +201,7 @@ async fn tell(
     facts.recipient = Some(crate::conversation::recipient_facts(to, &resolution));
     facts.flow = ground::flow(admin, ground, request, &facts, to);
     let spf = spf_for_fax(admin, ground, request, &facts, to).await;
-    facts.fax = judge::facts(&ground.snapshot, &facts, to, spf, None);
+    facts.fax = judge::facts(&ground.snapshot, &facts, to, spf, request.authors.as_deref());
     let policy = &ground.snapshot.policy;
     let mut story = policy.story(&facts);
     let decision = policy.decide_through(&facts, Stage::Data);

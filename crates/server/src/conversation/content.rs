@@ -177,6 +177,7 @@ impl Conversation {
         self.facts.ownership = self.header_ownership(&header);
         self.facts.message = Some(self.message_facts(&header, &body, attachments));
         let whole = usage(recipients.len(), &body);
+        let authors = judge::authors(&header);
         let (judged, refusals): (Vec<Judged>, Vec<Option<Refusal>>) = commit
             .envelope
             .recipients
@@ -190,8 +191,9 @@ impl Conversation {
                     &snapshot,
                     &self.facts,
                     &recipient.address,
-                    self.known_spf(),
-                    Some(&header),
+                    // What was not asked by now proves nothing.
+                    self.known_spf().or(Some(fax::Spf::TempError)),
+                    Some(&authors),
                 );
                 let decision = snapshot.policy.decide(&self.facts, Stage::Data);
                 let refusal = self.refusal(&decision);

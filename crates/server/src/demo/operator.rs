@@ -109,6 +109,7 @@ impl Operator {
             channel: control::explain::Channel::Plain,
             authenticated: None,
             spf: None,
+            authors: None,
             listener: Some(listener.to_owned()),
             message: None,
             size_octets: None,

@@ -40,33 +40,29 @@ pub fn recipient(
 }
 
 /// What the rules see of a message for `recipient`, as far as it has come; `None` where the
-/// recipient is no fax machine. `spf` is that of the reverse-path, where it was asked. The
-/// header is there at the end of the data.
+/// recipient is no fax machine. `spf` is that of the reverse-path, where it was asked; the
+/// domains of the author are known once the header is.
 pub fn facts(
     snapshot: &Snapshot,
     known: &Facts,
     recipient: &Address,
     spf: Option<Spf>,
-    header: Option<&Header<'_>>,
+    authors: Option<&[Domain]>,
 ) -> Option<FaxFacts> {
     let account = asked(snapshot, recipient)?;
-    let authors = header.map(authors);
     let source = Source {
         client: known.client_ip?,
         sender: known.sender.as_ref().and_then(|sender| sender.address()),
         signed_in: known.authenticated.as_deref(),
-        // What was not asked by the end of the data proves nothing.
-        spf: spf.or_else(|| header.map(|_| Spf::TempError)),
-        author: authors
-            .as_deref()
-            .map(|domains| Author { domains, dmarc_passes: dmarc_passes(known) }),
+        spf,
+        author: authors.map(|domains| Author { domains, dmarc_passes: dmarc_passes(known) }),
     };
     let denial = account.security.decide(&source).err().map(denial);
     Some(FaxFacts { account: account.name.value.clone(), denial })
 }
 
 /// The domains of the author; none where nobody can say who that is.
-fn authors(header: &Header<'_>) -> Vec<Domain> {
+pub fn authors(header: &Header<'_>) -> Vec<Domain> {
     sender_auth::dmarc::Author::of(header).map(|author| author.domains).unwrap_or_default()
 }
 
