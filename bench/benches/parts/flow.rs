@@ -74,8 +74,12 @@ fn quota_check(bencher: Bencher<'_, '_>, accounts: u64) {
     let (quotas, mut ledger) = (quotas(), Ledger::new(1_000_000));
     let usage = Usage { messages: 1, recipients: 2, octets: 4_000, ..Usage::default() };
     let names: Vec<String> = (0..accounts).map(|n| format!("user{n}@clinic.example")).collect();
-    let sender =
-        |name| Sender { account: Some(name), groups: &[], client: Some([192, 0, 2, 7].into()) };
+    let sender = |name| Sender {
+        account: Some(name),
+        groups: &[],
+        client: Some([192, 0, 2, 7].into()),
+        fax_account: None,
+    };
     for name in &names {
         let _ = ledger.take(&quotas, &sender(name.as_str()), usage, NOW);
     }
@@ -99,6 +103,7 @@ fn quota_take(bencher: Bencher<'_, '_>, accounts: u64) {
             account: Some(names[n].as_str()),
             groups: &[],
             client: Some([192, 0, 2, 7].into()),
+            fax_account: None,
         };
         ledger.take(&quotas, &sender, black_box(usage), NOW).is_ok()
     });

@@ -210,6 +210,8 @@ catalogue! {
         "`fonts` names font files one by one: TrueType (`.ttf`), OpenType (`.otf`) or a collection (`.ttc`), at most eight. Web fonts (`.woff`) have to be unpacked first."
     FaxGateway 614 "A fax gateway that cannot be reached so"
         "A SIP gateway answers to the address that it is told, so `listen` is one address of this machine and no wildcard; and the packets of calls need at least one port. `every`, `called`, `caller` and `delete` are about files that HylaFAX has received; a call by T.38 tells both numbers itself, and leaves no file elsewhere."
+    FaxQuotaOfAccount 615 "A quota of fax accounts that holds something else"
+        "A quota `for fax-accounts` counts faxes and pages of all who fax by an account together. It names accounts that are configured, limits `faxes` and `pages` and nothing else, and names no senders beside them; who sends may still be left out with `except`."
 }
 
 impl fmt::Display for Code {

@@ -156,6 +156,15 @@ pub struct Reached {
 }
 
 impl Quota {
+    /// Under which name the sending of `sender` is counted: the sender's, or where the quota
+    /// holds a fax account, that account's.
+    pub fn subject(&self, sender: &Sender<'_>) -> String {
+        match sender.fax_account {
+            Some(name) if self.holds.fax_accounts().next().is_some() => format!("fax {name}"),
+            Some(_) | None => sender.subject(),
+        }
+    }
+
     /// Whether the quota holds `sender` at `now`.
     pub fn applies(&self, sender: &Sender<'_>, now: Timestamp) -> bool {
         let held = if self.holds.is_empty() {

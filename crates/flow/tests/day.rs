@@ -42,7 +42,12 @@ fn limits() -> Vec<Limit> {
 }
 
 fn sender(account: &str) -> Sender<'_> {
-    Sender { account: Some(account), groups: &[], client: Some([192, 0, 2, 7].into()) }
+    Sender {
+        account: Some(account),
+        groups: &[],
+        client: Some([192, 0, 2, 7].into()),
+        fax_account: None,
+    }
 }
 
 fn usage(recipients: u64, octets: u64) -> Usage {
@@ -178,7 +183,12 @@ fn a_quota_for_a_network_counts_its_clients() {
     let mut quotas = everyone(&[limit(What::Messages, 1, Period::Hour)]);
     quotas.all[0].holds.network("10.0.0.0/8".parse().unwrap());
     let mut ledger = Ledger::new(10);
-    let scanner = Sender { account: None, groups: &[], client: Some([10, 1, 2, 3].into()) };
+    let scanner = Sender {
+        account: None,
+        groups: &[],
+        client: Some([10, 1, 2, 3].into()),
+        fax_account: None,
+    };
     assert!(ledger.take(&quotas, &scanner, usage(1, 1), MIDNIGHT).is_ok());
     let reached = ledger.take(&quotas, &scanner, usage(1, 1), MIDNIGHT).unwrap_err();
     assert!(reached.free_at.unwrap() >= MIDNIGHT.plus(Duration::from_secs(3_600)));

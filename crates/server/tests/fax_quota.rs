@@ -57,6 +57,34 @@ fn wait_for_faxes(server: &Server, count: usize) -> Vec<Value> {
 }
 
 #[test]
+fn a_quota_of_a_fax_account_counts_what_all_its_senders_fax_together() {
+    let server = clinic(
+        "quota whole { faxes 5 per day; for fax-accounts clinic }
+         quota paper { pages 5 per day; for fax-accounts clinic }
+         quota each { faxes 4 per day; for accounts @clinic.example }",
+    );
+    let sent = send(&server, "ann@clinic.example", 0..3, "One page.");
+    assert!(sent.iter().all(|reply| reply.starts_with("250")), "{sent:?}");
+    // Of what ann has left bob has two, whose own quota is untouched.
+    let sent = send(&server, "bob@clinic.example", 10..13, "One page.");
+    let taken: Vec<&str> = sent.iter().map(|reply| &reply[..3]).collect();
+    assert_eq!(taken, ["250", "250", "452", "250"], "{sent:?}");
+    assert!(sent[2].contains("Sending quota whole allows 5 faxes per day"), "{}", sent[2]);
+    wait_for_faxes(&server, 5);
+    let shown = server.ok(&["quota", "show"]);
+    let line = |start: &str, says: &str| {
+        shown.lines().any(|line| line.starts_with(start) && line.contains(says))
+    };
+    assert!(line("fax clinic ", "whole") && line("fax clinic ", "paper"), "{shown}");
+    assert!(line("ann@clinic.example", "each") && line("bob@clinic.example", "each"), "{shown}");
+    let sent = send(&server, "ann@clinic.example", 20..21, "One page.");
+    assert!(sent[0].starts_with("452"), "{sent:?}");
+    server.ok(&["quota", "reset", "fax clinic"]);
+    let sent = send(&server, "ann@clinic.example", 20..21, "One page.");
+    assert!(sent[0].starts_with("250"), "{sent:?}");
+}
+
+#[test]
 fn of_fifty_numbers_a_quota_of_forty_takes_forty_and_refuses_ten_at_rcpt() {
     let mut server = clinic("quota faxing { faxes 40 per day; for accounts @clinic.example }");
     let replies = send(&server, "ann@clinic.example", 0..50, "The result is good.");

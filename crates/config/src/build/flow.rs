@@ -125,6 +125,7 @@ impl Builder<'_> {
                 let message = format!("quota {} counts faxes and names a network", name.value);
                 self.error(Code::FaxQuotaByNetwork, span, message);
             }
+            self.fax_quota(top, &name, &holds, &limits);
             let Some(warn_at) = section.value::<Option<u32>>("warn-at") else { continue };
             let quota = flow::Quota {
                 name: name.value.clone(),
@@ -137,6 +138,33 @@ impl Builder<'_> {
         }
         self.unique("quota", quotas.iter().map(|quota| quota.name.clone()));
         quotas
+    }
+
+    /// Says what a quota of fax accounts cannot hold.
+    fn fax_quota(
+        &mut self,
+        top: &Section<'_>,
+        name: &Located<String>,
+        holds: &Selection,
+        limits: &[Limit],
+    ) {
+        let named: Vec<&str> = holds.fax_accounts().collect();
+        let Some(span) = name.span.filter(|_| !named.is_empty()) else { return };
+        let known: Vec<String> =
+            top.all("fax").filter_map(name_of).map(|account| account.value).collect();
+        let is_mail =
+            |limit: &Limit| matches!(limit.what, What::Messages | What::Recipients | What::Octets);
+        let name = &name.value;
+        let message = if let Some(unknown) = named.iter().find(|n| !known.iter().any(|k| k == *n)) {
+            format!("quota {name} names the fax account {unknown}, which is not there")
+        } else if holds.names_senders() {
+            format!("quota {name} names fax accounts and senders")
+        } else if limits.iter().any(is_mail) {
+            format!("quota {name} holds fax accounts and limits mail")
+        } else {
+            return;
+        };
+        self.error(Code::FaxQuotaOfAccount, span, message);
     }
 
     fn selection(&mut self, section: &Section<'_>, name: &str, set: Option<&RuleSet>) -> Selection {
@@ -154,6 +182,9 @@ impl Builder<'_> {
                     select(&mut selection, &list);
                 }
                 "groups" => item.arguments(1).for_each(|group| selection.group(group.value)),
+                "fax-accounts" => {
+                    item.arguments::<String>(1).for_each(|name| selection.fax_account(name.value));
+                }
                 "networks" => {
                     let networks: Vec<Located<IpNet>> = item.arguments(1).collect();
                     self.overlaps(&networks);

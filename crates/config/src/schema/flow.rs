@@ -176,6 +176,17 @@ const SELECTIONS: &[super::Form] = &[
     values(&[keyword("days"), many("weekday", Kind::OneOf(DAYS))]),
 ];
 
+/// What a quota holds: the same, and fax accounts.
+const HOLDS: &[super::Form] = &[
+    values(&[keyword("accounts"), many("pattern", Kind::Text)]),
+    values(&[keyword("groups"), many("address", Kind::Address)]),
+    values(&[keyword("networks"), many("network", Kind::Network)]),
+    values(&[keyword("table"), one("list", Kind::Name)]),
+    values(&[keyword("fax-accounts"), many("account", Kind::Name)]),
+    values(&[keyword("times"), many("hours", Kind::Text)]),
+    values(&[keyword("days"), many("weekday", Kind::OneOf(DAYS))]),
+];
+
 const DAYS: &[(&str, &str)] = &[
     ("monday", "Monday, UTC"),
     ("tuesday", "Tuesday, UTC"),
@@ -220,9 +231,9 @@ pub static QUOTA: Context = Context {
         ),
         Directive::new(
             "for",
-            SELECTIONS,
+            HOLDS,
             Absent::Derived("everyone who has signed in"),
-            "Whom it holds: accounts (`ann@example.com`, or `@example.com` for everyone there), the members of groups, networks of clients that do not sign in, or a table of addresses or networks; and, if `times` (UTC) or `days` are given, only then.",
+            "Whom it holds: accounts (`ann@example.com`, or `@example.com` for everyone there), the members of groups, networks of clients that do not sign in, or a table of addresses or networks; or the faxes and pages of fax accounts, each account's counted together whoever sends them; and, if `times` (UTC) or `days` are given, only then.",
             "for accounts @example.com",
         )
         .repeatable(),

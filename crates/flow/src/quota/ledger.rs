@@ -110,10 +110,9 @@ impl Ledger {
         usage: Usage,
         now: Timestamp,
     ) -> Result<(), Reached> {
-        let subject = sender.subject();
         let mut worst: Option<Reached> = None;
         for quota in quotas.of(sender, now) {
-            let counter = self.counters.get(&(quota.name.clone(), subject.clone()));
+            let counter = self.counters.get(&(quota.name.clone(), quota.subject(sender)));
             for limit in &quota.limits {
                 let wanted = usage.of(limit.what);
                 if wanted == 0 {
@@ -150,13 +149,12 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Taken, Reached> {
         self.check(quotas, sender, usage, now)?;
-        let subject = sender.subject();
         let mut taken = Taken { usage, ..Taken::default() };
         for quota in quotas.of(sender, now) {
             if quota.limits.iter().all(|limit| usage.of(limit.what) == 0) {
                 continue;
             }
-            let key = (quota.name.clone(), subject.clone());
+            let key = (quota.name.clone(), quota.subject(sender));
             self.make_room(&key, now);
             let counter = self.counters.entry(key.clone()).or_default();
             for limit in &quota.limits {

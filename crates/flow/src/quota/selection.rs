@@ -18,6 +18,8 @@ pub struct Sender<'a> {
     pub groups: &'a [Address],
     /// The client, while there is one.
     pub client: Option<IpAddr>,
+    /// The fax account that is asked to fax, where it is about faxes.
+    pub fax_account: Option<&'a str>,
 }
 
 impl Sender<'_> {
@@ -37,6 +39,7 @@ pub struct Selection {
     accounts: HashSet<String>,
     domains: HashSet<Domain>,
     groups: Vec<Address>,
+    fax_accounts: HashSet<String>,
     networks: Option<NetworkList>,
     times: Vec<Hours>,
     weekdays: Vec<Weekday>,
@@ -83,6 +86,22 @@ impl Selection {
         list.trie.insert(network, ());
     }
 
+    /// Adds a fax account: everyone who faxes by it, together.
+    pub fn fax_account(&mut self, name: String) {
+        self.fax_accounts.insert(name);
+    }
+
+    /// The fax accounts it names.
+    pub fn fax_accounts(&self) -> impl Iterator<Item = &str> {
+        self.fax_accounts.iter().map(String::as_str)
+    }
+
+    /// Whether it names accounts, groups or networks.
+    pub fn names_senders(&self) -> bool {
+        !(self.accounts.is_empty() && self.domains.is_empty() && self.groups.is_empty())
+            || self.networks.is_some()
+    }
+
     /// Whether it names a network.
     pub const fn names_networks(&self) -> bool {
         self.networks.is_some()
@@ -109,6 +128,7 @@ impl Selection {
         let names_no_one = self.accounts.is_empty()
             && self.domains.is_empty()
             && self.groups.is_empty()
+            && self.fax_accounts.is_empty()
             && self.networks.is_none();
         let names_no_time = self.times.is_empty() && self.weekdays.is_empty();
         let who = if names_no_one { sender.account.is_some() } else { self.names(sender) };
@@ -127,6 +147,7 @@ impl Selection {
             self.domains.contains(account.domain()) || self.accounts.contains(&account.to_key())
         }) || sender.groups.iter().any(|group| self.groups.contains(group))
             || self.client_is_named(sender)
+            || sender.fax_account.is_some_and(|name| self.fax_accounts.contains(name))
     }
 
     fn client_is_named(&self, sender: &Sender<'_>) -> bool {

@@ -222,7 +222,7 @@ impl Conversation {
         let sent = usage(refusals.iter().filter(|refusal| refusal.is_none()).count(), &body);
         let taken = judged.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
         let faxes = self.faxes(taken.map(|(judged, _)| &judged.recipient.address));
-        let charged = match self.charge(sent, faxes) {
+        let charged = match self.charge(sent, &faxes) {
             Ok(charged) => charged,
             Err(refusal) => return Answer::Refuse(refusal),
         };
@@ -263,30 +263,28 @@ impl Conversation {
         let now = Timestamp::now();
         // The counters are asked for first, so they are kept with the message or before it.
         let guard = &self.server.guard;
-        let (mail, faxes, accepted) = tokio::join!(
-            guard.keep(&charged.mail, now),
-            guard.keep(&charged.faxes, now),
-            intake.accept(&self.server)
-        );
-        for kept in [mail, faxes] {
-            if let Err(error) = kept {
-                tracing::error!(%error, "a quota's counters were not kept");
+        let counters = async {
+            for taken in charged.faxes.iter().chain([&charged.mail]) {
+                if let Err(error) = guard.keep(taken, now).await {
+                    tracing::error!(%error, "a quota's counters were not kept");
+                }
             }
-        }
+        };
+        let ((), accepted) = tokio::join!(counters, intake.accept(&self.server));
         match accepted {
             Ok(taken) => {
                 let faxing = self.facts.sender.as_ref().and_then(|path| path.address()).cloned();
                 let Charged { mail, faxes } = charged;
                 self.server.warn_soon(&snapshot, trace, self.own_account(), mail.warnings);
-                self.server.warn_soon(&snapshot, trace, faxing, faxes.warnings);
+                let near = faxes.into_iter().flat_map(|taken| taken.warnings).collect();
+                self.server.warn_soon(&snapshot, trace, faxing, near);
                 if self.scanned_badly().is_none() {
                     self.remember_sender(crate::lists::Outcome::Accepted);
                 }
                 self.taken(taken, &promised, &judged, &refusals)
             }
             Err(error) => {
-                guard.give_back(&charged.mail);
-                guard.give_back(&charged.faxes);
+                charged.give_back(guard);
                 Answer::Refuse(self.not_stored(&error))
             }
         }

@@ -1,5 +1,7 @@
 //! Flow control in a session: size limits, quotas, spamtraps, and what counts towards a ban.
 
+use std::collections::BTreeMap;
+
 use accounts::Directory;
 use accounts::security::{self, Abuse};
 use flow::size::Direction;
@@ -12,6 +14,7 @@ use smtp::{Refusal, Reply};
 
 use super::Conversation;
 use crate::fax::{judge, quota};
+use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::snapshot::Snapshot;
@@ -36,8 +39,17 @@ pub(super) struct Flow {
 pub(super) struct Charged {
     /// For who signed in, or the client.
     pub mail: Taken,
-    /// For who faxes.
-    pub faxes: Taken,
+    /// For who faxes, by each fax account.
+    pub faxes: Vec<Taken>,
+}
+
+impl Charged {
+    /// Takes all of it back: the message was not accepted.
+    pub fn give_back(&self, guard: &Guard) {
+        for taken in self.faxes.iter().chain([&self.mail]) {
+            guard.give_back(taken);
+        }
+    }
 }
 
 /// The words of a refusal, in place of those of the built-in rule.
@@ -96,20 +108,40 @@ impl Conversation {
     /// Looks whether one more fax has room, if the recipient is one.
     fn note_fax_quota(&mut self, recipient: &Address) {
         let Some(from) = self.facts.sender.as_ref().and_then(|path| path.address()) else { return };
-        if judge::asked(&self.snapshot, recipient).is_none() {
-            return;
-        }
+        let Some(account) = judge::asked(&self.snapshot, recipient) else { return };
+        let account = account.name.value.clone();
         let so_far = self.transaction.iter().flat_map(|t| &t.recipients);
-        let faxes = self.faxes(so_far.map(|known| &known.address)) + 1;
+        let mut faxes = self.faxes(so_far.map(|known| &known.address));
+        *faxes.entry(account.clone()).or_default() += 1;
         let now = Timestamp::now();
-        if let Err(reached) = quota::check(&self.server, &self.snapshot, from, faxes, now) {
+        // All of the sender's, and those of the account that is asked for one more.
+        let faxing = quota::Faxing { from, account: &account };
+        let reached = quota::check_sender(
+            &self.server,
+            &self.snapshot,
+            from,
+            faxes.values().sum::<u64>(),
+            now,
+        )
+        .and_then(|()| {
+            let own = faxes.get(&account).copied().unwrap_or(1);
+            quota::check(&self.server, &self.snapshot, faxing, own, now)
+        });
+        if let Err(reached) = reached {
             self.quota_reached(&reached, now);
         }
     }
 
-    /// How many of `recipients` are fax machines.
-    pub(super) fn faxes<'a>(&self, recipients: impl Iterator<Item = &'a Address>) -> u64 {
-        recipients.filter(|address| judge::asked(&self.snapshot, address).is_some()).count() as u64
+    /// How many of `recipients` are fax machines, by the account that faxes.
+    pub(super) fn faxes<'a>(
+        &self,
+        recipients: impl Iterator<Item = &'a Address>,
+    ) -> BTreeMap<String, u64> {
+        let mut faxes = BTreeMap::new();
+        for account in recipients.filter_map(|address| judge::asked(&self.snapshot, address)) {
+            *faxes.entry(account.name.value.clone()).or_default() += 1;
+        }
+        faxes
     }
 
     /// Looks at the whole message for one recipient.
@@ -135,22 +167,28 @@ impl Conversation {
         !self.snapshot.flow.sizes.is_empty()
     }
 
-    /// Counts what is about to be accepted, `faxes` of it for the fax service.
-    pub(super) fn charge(&mut self, usage: Usage, faxes: u64) -> Result<Charged, Refusal> {
+    /// Counts what is about to be accepted, `faxes` of it for fax accounts.
+    pub(super) fn charge(
+        &mut self,
+        usage: Usage,
+        faxes: &BTreeMap<String, u64>,
+    ) -> Result<Charged, Refusal> {
         let now = Timestamp::now();
-        let mail = self.charge_mail(usage, now)?;
+        let mut charged = Charged { mail: self.charge_mail(usage, now)?, faxes: Vec::new() };
         let from = self.facts.sender.as_ref().and_then(|path| path.address());
-        let (Some(from), 1..) = (from, faxes) else {
-            return Ok(Charged { mail, faxes: Taken::default() });
-        };
-        match quota::take_faxes(&self.server, &self.snapshot, from, faxes, now) {
-            Ok(faxes) => Ok(Charged { mail, faxes }),
-            Err(reached) => {
-                self.server.guard.give_back(&mail);
-                Metrics::count(&self.server.metrics.quotas, reached.limit.what.word());
-                Err(Why::quota(&reached, now).refusal(452, 5, 3))
+        for (account, faxes) in faxes {
+            let Some(from) = from else { break };
+            let faxing = quota::Faxing { from, account };
+            match quota::take_faxes(&self.server, &self.snapshot, faxing, *faxes, now) {
+                Ok(taken) => charged.faxes.push(taken),
+                Err(reached) => {
+                    charged.give_back(&self.server.guard);
+                    Metrics::count(&self.server.metrics.quotas, reached.limit.what.word());
+                    return Err(Why::quota(&reached, now).refusal(452, 5, 3));
+                }
             }
         }
+        Ok(charged)
     }
 
     fn charge_mail(&self, usage: Usage, now: Timestamp) -> Result<Taken, Refusal> {
@@ -159,6 +197,7 @@ impl Conversation {
             account: self.facts.authenticated.as_deref(),
             groups: &groups,
             client: Some(self.peer.ip()),
+            fax_account: None,
         };
         let taken = self.server.guard.take(&self.snapshot.flow, &sender, usage, now);
         taken.map_err(|reached| {
@@ -291,6 +330,7 @@ impl Conversation {
             account: self.facts.authenticated.as_deref(),
             groups: &groups,
             client: Some(self.peer.ip()),
+            fax_account: None,
         };
         let Err(reached) = self.server.guard.check(&self.snapshot.flow, &sender, usage, now) else {
             return;

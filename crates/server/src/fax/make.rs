@@ -118,7 +118,7 @@ async fn make_all(
             draw::Outcome::Drawn(drawn, remarks) => {
                 let mut room = Vec::new();
                 for one in batch.into_iter().zip(drawn) {
-                    match charge(server, snapshot, order.sender, one.1.pages).await? {
+                    match charge(server, snapshot, order, one.1.pages).await? {
                         Ok(()) => room.push(one),
                         Err(trouble) => outcomes[one.0.place] = Outcome::Permanent(trouble),
                     }
@@ -251,11 +251,12 @@ fn request(
 async fn charge(
     server: &Arc<Server>,
     snapshot: &Snapshot,
-    from: &Address,
+    order: &Order<'_>,
     pages: u32,
 ) -> Result<Result<(), Trouble>> {
     let now = Timestamp::now();
-    match quota::take_pages(server, snapshot, from, pages.into(), now) {
+    let faxing = quota::Faxing { from: order.sender, account: &order.account.name.value };
+    match quota::take_pages(server, snapshot, faxing, pages.into(), now) {
         Ok(taken) => {
             server.guard.keep(&taken, now).await?;
             Ok(Ok(()))

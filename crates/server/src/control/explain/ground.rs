@@ -167,13 +167,16 @@ pub fn flow(
         ..Usage::default()
     };
     let groups = groups_of(account, &policy.quotas, &ground.directory);
-    let sender = Sender { account, groups: &groups, client: Some(request.client) };
+    let sender =
+        Sender { account, groups: &groups, client: Some(request.client), fax_account: None };
     let reached = guard.and_then(|guard| guard.check(policy, &sender, usage, now).err());
     let from = facts.sender.as_ref().and_then(|path| path.address());
-    let faxing = from.filter(|_| judge::asked(&ground.snapshot, to).is_some());
+    let faxing = from.zip(judge::asked(&ground.snapshot, to));
     let reached = reached.or_else(|| {
         let server = admin.server()?;
-        quota::check(server, &ground.snapshot, faxing?, u64::from(count.max(1)), now).err()
+        let (from, account) = faxing?;
+        let faxing = quota::Faxing { from, account: &account.name.value };
+        quota::check(server, &ground.snapshot, faxing, u64::from(count.max(1)), now).err()
     });
     found.quota = reached.map(|reached| word_of(reached.limit.what));
     (found != FlowFacts::default()).then_some(found)
