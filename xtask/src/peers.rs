@@ -44,6 +44,7 @@ const PACKAGES: &[&str] = &[
     // Office files for fax pages: half a minute to install.
     "libreoffice-writer-nogui",
     "libreoffice-calc-nogui",
+    "libreoffice-impress-nogui",
     "util-linux",
     // Chinese for fax pages.
     "fonts-wqy-microhei",

@@ -100,6 +100,44 @@ fn documents_and_sheets_become_pages_in_their_order() {
     }
 }
 
+/// A slide, as LibreOffice writes it into one file.
+const SLIDE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<office:document xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ xmlns:svg="urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0" office:version="1.2"
+ office:mimetype="application/vnd.oasis.opendocument.presentation">
+<office:body><office:presentation><draw:page draw:name="one">
+<draw:frame svg:width="20cm" svg:height="5cm" svg:x="2cm" svg:y="2cm"><draw:text-box>
+<text:p>Rounds at seven</text:p></draw:text-box></draw:frame>
+</draw:page></office:presentation></office:body></office:document>"#;
+
+#[test]
+fn presentations_and_files_of_old_offices_become_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<(String, Vec<u8>)> = [
+        ("letter.txt", "The referral of 4711\n", "doc"),
+        ("letter.txt", "The referral of 4711\n", "odt"),
+        ("sheet.csv", "Name,Value\nDana,5\n", "xls"),
+        ("sheet.csv", "Name,Value\nDana,5\n", "ods"),
+        ("slide.fodp", SLIDE, "ppt"),
+        ("slide.fodp", SLIDE, "pptx"),
+        ("slide.fodp", SLIDE, "odp"),
+    ]
+    .map(|(from, content, to)| (format!("a.{to}"), made(folder.path(), from, content, to)))
+    .into();
+    let server = clinic("");
+    let named: Vec<(&str, Vec<u8>)> =
+        files.iter().map(|(name, octets)| (name.as_str(), octets.clone())).collect();
+    send(&server, &named);
+    let fax = wait_for(|| {
+        let jobs: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).ok()?;
+        jobs["faxes"].get(0).cloned()
+    });
+    let fax = fax.unwrap_or_else(|| panic!("no fax: {}", server.log()));
+    assert_eq!(fax["pages"], files.len(), "{fax}");
+}
+
 #[test]
 fn where_there_is_no_libreoffice_the_sender_is_asked_for_a_pdf() {
     for (office, says) in [

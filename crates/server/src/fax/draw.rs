@@ -72,8 +72,6 @@ pub struct Tools<'a> {
     pub fonts: &'a [PathBuf],
     /// LibreOffice, unless office files are not wanted.
     pub office: Option<&'a Path>,
-    /// The server's data, which no document sees.
-    pub data: &'a Path,
 }
 
 /// What the drawing process answers.
@@ -138,7 +136,7 @@ async fn convert(
     if !office::is_installed(program) {
         return Err("LibreOffice is not installed here");
     }
-    office::convert(program, tools.data, &file.extension, octets).await.map_err(|error| {
+    office::convert(program, &file.extension, octets).await.map_err(|error| {
         tracing::warn!(error = format!("{error:#}"), "an office file was not converted");
         "LibreOffice made nothing of it"
     })

@@ -105,7 +105,6 @@ async fn make_all(
         let tools = Tools {
             fonts: &order.account.fonts,
             office: order.account.office.as_deref(),
-            data: server.data(),
         };
         match draw::draw(&request, &tools, order.content.clone()).await? {
             draw::Outcome::Refused(why) => {

@@ -1,10 +1,11 @@
 //! Office files to PDF by LibreOffice: another program, run once for each file, locked up.
 //!
-//! It gets a profile that lives as long as the run, limits of memory, time and file sizes, a
-//! network without anything in it, and an empty folder where the server's data is. What it
-//! says of its success means nothing, so only a PDF counts.
+//! It gets a profile that lives as long as the run, limits of memory, time and file sizes, and
+//! a world of its own (`office.sh`): programs and fonts to read, one folder to work in, no
+//! network, no other process and no other file. What it says of its success means nothing, so
+//! only a PDF counts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -27,10 +28,8 @@ const AT_ONCE_MAX: usize = 2;
 /// How much of its complaints is kept, in octets.
 const SAID_MAX_OCTETS: u64 = 2_048;
 
-/// Puts an empty folder over `$0`, gives up every right that this took, so that it cannot be
-/// taken away again, and goes on as the program.
-const COVER_DATA: &str = "mount -t tmpfs -o size=1m tmpfs \"$0\" && \
-    exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all -- \"$@\"";
+/// Makes the world that the program sees, and goes on as the program.
+const WORLD: &str = include_str!("office.sh");
 
 static PLACES: Semaphore = Semaphore::const_new(AT_ONCE_MAX);
 
@@ -60,17 +59,26 @@ pub fn is_installed(program: &Path) -> bool {
     program.is_file()
 }
 
-/// The file as PDF. `data` is the server's folder, which the program does not see.
+/// The folder that a program needs beside those of the system: its product's below `/opt`, else
+/// the one it is in.
+fn own_folder(program: &Path) -> PathBuf {
+    let mut names = program.components();
+    let is_below = |folder: &str| program.starts_with(folder);
+    if is_below("/usr") || is_below("/bin") {
+        PathBuf::new()
+    } else if is_below("/opt") {
+        names.by_ref().take(3).collect()
+    } else {
+        program.parent().map(Path::to_path_buf).unwrap_or_default()
+    }
+}
+
+/// The file as PDF.
 ///
 /// # Errors
 ///
 /// When no PDF comes of it, with what the program said.
-pub async fn convert(
-    program: &Path,
-    data: &Path,
-    extension: &str,
-    octets: Vec<u8>,
-) -> Result<Vec<u8>> {
+pub async fn convert(program: &Path, extension: &str, octets: Vec<u8>) -> Result<Vec<u8>> {
     let _place = PLACES.acquire().await?;
     let folder = tempfile::Builder::new().prefix("mailkeep-office-").tempdir()?;
     let (home, user) = (folder.path(), folder.path().join("profile/user"));
@@ -85,8 +93,10 @@ pub async fn convert(
             format!("--fsize={FILE_MAX_OCTETS}"),
             "--core=0".to_owned(),
         ])
-        .args(["unshare", "--map-root-user", "--net", "--mount", "--", "sh", "-c"])
-        .args([COVER_DATA.as_ref(), data.as_os_str()])
+        .args(["unshare", "--map-root-user", "--net", "--mount", "--pid", "--fork"])
+        .args(["--kill-child", "--", "sh", "-c", WORLD, "office.sh"])
+        .arg(home)
+        .arg(own_folder(program))
         .arg(program)
         .arg(format!("-env:UserInstallation=file://{}/profile", home.display()))
         .args(["--headless", "--norestore", "--nolockcheck", "--nodefault", "--convert-to"])
@@ -131,50 +141,76 @@ pub async fn convert(
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
-    use std::path::PathBuf;
     use std::time::Instant;
 
     use super::*;
 
     /// A program in the place of LibreOffice: the lines of a shell.
     fn program(folder: &Path, lines: &str) -> PathBuf {
-        let path = folder.join("office");
+        let path = folder.join("program/office");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 
     #[tokio::test]
-    async fn the_program_sees_no_network_and_no_data_and_has_limits() {
+    async fn the_program_sees_programs_its_own_folder_and_nothing_else_and_has_limits() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
         fs::write(data.join("queue"), "secret").unwrap();
         let look = format!(
-            "umount {0} 2> /dev/null
-            (printf %%PDF-; ls {0} | wc -l; grep -c : /proc/net/dev; ulimit -v; ulimit -t) \
+            "cd /
+            (printf %%PDF-; umount -a; umount /usr; mount -t tmpfs tmpfs /usr; chroot / true
+            cat {0}/queue {0}/../data/queue /proc/1/root/{0}/queue
+            ls -d /home /root /srv /run /boot /etc/passwd /etc/shadow /etc/ssl /var/lib /sys
+            touch /usr/share/fonts/x /etc/x /x /dev/x \"$(dirname \"$0\")/x\"
+            ls /proc | grep -c '^[0-9]'; grep -c : /proc/net/dev; ulimit -v; ulimit -t) \
              > \"$HOME/document.pdf\"",
             data.display()
         );
         let look = program(folder.path(), &look);
-        let saw = convert(&look, &data, "docx", b"PK".to_vec()).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&saw), "%PDF-0\n1\n3145728\n60\n");
+        let saw = convert(&look, "docx", b"PK".to_vec()).await.unwrap();
+        let saw = String::from_utf8_lossy(&saw);
+        let lines: Vec<&str> = saw.lines().collect();
+        // Its own processes only: the first, the shell, and what the shell asks.
+        let [processes, interfaces, memory, time] = lines[..] else { panic!("{saw}") };
+        assert!(processes.strip_prefix("%PDF-").unwrap().parse::<u32>().unwrap() <= 6, "{saw}");
+        assert_eq!((interfaces, memory, time), ("1", "3145728", "60"));
         assert!(data.join("queue").exists());
+        for written in ["/usr/share/fonts/x", "/etc/x", "/x", "/dev/x"].map(Path::new) {
+            assert!(!written.exists(), "{}", written.display());
+        }
+        assert!(!folder.path().join("program/x").exists());
+    }
+
+    #[test]
+    fn a_program_has_the_folder_of_its_product() {
+        for (program, own) in [
+            ("/usr/bin/soffice", ""),
+            ("/opt/libreoffice25.2/program/soffice", "/opt/libreoffice25.2"),
+            ("/srv/office/soffice", "/srv/office"),
+        ] {
+            assert_eq!(own_folder(Path::new(program)), Path::new(own), "{program}");
+        }
     }
 
     #[tokio::test]
     async fn what_it_leaves_running_ends_with_it_and_its_exit_code_means_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
-        let left = "sleep 300 &\n(printf %%PDF-; echo $!) > \"$HOME/document.pdf\"; exit 3";
+        let mark = format!("300.{:09}", std::process::id());
+        let left = format!("sleep {mark} &\nprintf %%PDF- > \"$HOME/document.pdf\"; exit 3");
         let started = Instant::now();
-        let path = program(folder.path(), left);
-        let pdf = convert(&path, &data, "odt", Vec::new()).await.unwrap();
-        let pid = String::from_utf8_lossy(&pdf[5..]).trim().to_owned();
+        let path = program(folder.path(), &left);
+        let pdf = convert(&path, "odt", Vec::new()).await.unwrap();
+        assert_eq!(pdf, b"%PDF-");
         let until = Instant::now() + Duration::from_secs(10);
-        let runs =
-            || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.contains(") Z "));
+        let runs = || {
+            let mut processes = fs::read_dir("/proc").unwrap().flatten();
+            let is_it = |line: Vec<u8>| String::from_utf8_lossy(&line).contains(&mark);
+            processes.any(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(is_it))
+        };
         while runs() {
             assert!(Instant::now() < until, "it still runs");
             std::thread::sleep(Duration::from_millis(20));
@@ -182,7 +218,7 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(60));
 
         let nothing = program(folder.path(), "echo no export filter >&2; exit 0");
-        let error = convert(&nothing, &data, "odt", Vec::new()).await.unwrap_err().to_string();
+        let error = convert(&nothing, "odt", Vec::new()).await.unwrap_err().to_string();
         assert_eq!(error, "no PDF came of it: no export filter");
     }
 
@@ -190,12 +226,10 @@ mod tests {
     #[tokio::test]
     async fn libreoffice_makes_a_pdf_with_the_text_of_a_document() {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
         let letter = b"{\\rtf1 Dear Dr. Ortega, the referral of 4711.}".to_vec();
         let office = Path::new("/usr/bin/soffice");
         assert!(is_installed(office), "Debian package libreoffice-writer-nogui");
-        let pdf = convert(office, &data, "rtf", letter).await.unwrap();
+        let pdf = convert(office, "rtf", letter).await.unwrap();
         let path = folder.path().join("letter.pdf");
         fs::write(&path, pdf).unwrap();
         let text = std::process::Command::new("pdftotext").arg(path).arg("-").output().unwrap();
