@@ -34,11 +34,19 @@ pub fn run() -> Result<()> {
 }
 
 fn step(name: &str, action: impl FnOnce() -> Result<()>) -> Result<()> {
-    println!("==> {name}");
+    println!("==> {name} ({})", room());
     let begun = Instant::now();
     action().with_context(|| format!("the step \"{name}\" failed"))?;
     println!("    {name}: fine, {:.0} s", begun.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// How much room the disk has: a machine that has none fails in ways that name it badly.
+fn room() -> String {
+    let output = Command::new("df").args(["--output=avail", "-h"]).arg(root()).output();
+    let output = output.map(|output| output.stdout).unwrap_or_default();
+    let free = String::from_utf8_lossy(&output);
+    format!("{} free", free.lines().nth(1).unwrap_or("unknown").trim())
 }
 
 /// Runs cargo in the repository's root.

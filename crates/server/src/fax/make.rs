@@ -102,10 +102,7 @@ async fn make_all(
             wanted.into_iter().partition(|one| look(&one.options) == look(&same));
         wanted = rest;
         let request = request(order.account, &same, batch.iter().map(|one| one.fields.clone()));
-        let tools = Tools {
-            fonts: &order.account.fonts,
-            office: order.account.office.as_deref(),
-        };
+        let tools = Tools { fonts: &order.account.fonts, office: order.account.office.as_deref() };
         match draw::draw(&request, &tools, order.content.clone()).await? {
             draw::Outcome::Refused(why) => {
                 let why = format!("The message cannot be faxed: {why}");
