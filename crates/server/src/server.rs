@@ -563,6 +563,7 @@ impl Server {
         let quiet = async {
             let _ = sessions.wait_for(|open| *open == 0).await;
             self.dispatcher.idle().await;
+            self.fax_lines.idle().await;
         };
         if tokio::time::timeout(patience, quiet).await.is_err() {
             tracing::warn!(

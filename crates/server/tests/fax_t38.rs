@@ -209,6 +209,69 @@ fn a_gateway_that_refuses_is_understood_and_one_that_is_silent_is_no_line() {
     }
 }
 
+/// The hexadecimal MD5 of a text, by Python.
+fn md5(text: &str) -> String {
+    let code = "import hashlib,sys;print(hashlib.md5(sys.argv[1].encode()).hexdigest())";
+    let output = Command::new("python3").args(["-c", code, text]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_gateway_that_asks_who_calls_is_told_without_the_password() {
+    let (ours, theirs) = addresses();
+    let gateway = Gateway::at(&theirs);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "a word for the trunk").unwrap();
+    let with = configuration(
+        &ours,
+        &theirs,
+        "off",
+        "credentials trunk { user clinic; password file:@DIR@/secret }",
+    );
+    let with = with.replace("pacing off", "pacing off; credentials trunk");
+    let server = Server::start_in(folder, &with);
+    fax_it(&server, NUMBER, 1);
+    let (invite, from) = gateway.request("INVITE");
+    assert!(!invite.contains("Authorization"), "{invite}");
+    let asks = "401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"sip.example\", nonce=\"n1\", algorithm=MD5";
+    gateway.answer(&invite, from, asks);
+    let (again, from) = loop {
+        let (request, from) = gateway.request("INVITE");
+        if request.contains("Authorization: Digest") {
+            break (request, from);
+        }
+    };
+    let (_, field) = again.split_once("Authorization: Digest").unwrap();
+    let field = field.lines().next().unwrap();
+    let value = |name: &str| {
+        let (_, rest) = field.split_once(&format!("{name}=\"")).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let secret = md5("clinic:sip.example:a word for the trunk");
+    let what = md5(&format!("INVITE:{}", value("uri")));
+    assert_eq!(value("username"), "clinic");
+    assert_eq!(value("response"), md5(&format!("{secret}:n1:{what}")));
+    gateway.answer(&again, from, "486 Busy Here");
+    let busy = || fax(&server).filter(|fax| fax.to_string().contains("the line is busy"));
+    assert!(wait_for(busy).is_some(), "{:?}\n{}", fax(&server), server.log());
+    assert!(!again.contains("a word for") && !server.log().contains("a word for"));
+    assert!(!server.log().contains(&value("response")), "{}", server.log());
+}
+
+#[test]
+fn a_server_that_is_stopped_ends_its_calls_and_goes_on_behind_them() {
+    let (ours, theirs) = addresses();
+    let mut server =
+        Server::start(&configuration(&ours, &theirs, "on", &ward(&ours, &theirs, "on")));
+    fax_it(&server, NUMBER, 1);
+    wait_for_state(&server, "sending");
+    server.terminate();
+    server.wait_until_gone();
+    server.restart();
+    let waiting = wait_for_state(&server, "waiting");
+    assert!(waiting.to_string().contains("the call broke off"), "{waiting}");
+}
+
 #[test]
 fn a_call_that_rings_is_cancelled_when_the_fax_is() {
     let (ours, theirs) = addresses();

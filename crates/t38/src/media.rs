@@ -16,7 +16,7 @@ use crate::udptl::{RECEIVED_MAX_OCTETS, Receiver, Sender};
 const TICK: Duration = Duration::from_millis(20);
 /// Packets that leave within a tick. A machine that is not paced makes those of a page at once,
 /// and no network has room for them at once.
-const PACKETS_A_TICK: u32 = 32;
+const PACKETS_A_TICK: u32 = 64;
 /// The longest call.
 const CALL_MAX: Duration = Duration::from_secs(2 * 3_600);
 /// How long the machine may take to end once it was told that the call is over.

@@ -298,6 +298,7 @@ async fn attempt(
     if let FaxLine::T37(domain) = line {
         return t37::carry(server, &snapshot, &mut fax, domain, is_question).await;
     }
+    let _on_call = matches!(line, FaxLine::T38(_)).then(|| server.fax_lines.on_call());
     let errand = Errand::of(server, &fax);
     let (reports, mut progress) = mpsc::channel(4);
     let reporter = Reporter(reports);
@@ -408,8 +409,7 @@ async fn carry(
         FaxLine::T38(name) => {
             let gateway = snapshot.config.fax_gateway(name);
             let gateway = gateway.with_context(|| format!("there is no gateway {name}"))?;
-            let line = server.fax_lines.get(name);
-            t38::send::carry(line, gateway, errand, reporter, cancelled).await
+            t38::send::carry(server, gateway, errand, reporter, cancelled).await
         }
         FaxLine::T37(domain) => bail!("the mail queue carries faxes to {domain}"),
     }

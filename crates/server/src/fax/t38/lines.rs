@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use config::model::{FaxGateway, Host};
 use t38::sip::{Line, PORT, Settings};
+use tokio::sync::watch;
 
 use crate::server::Server;
 use crate::snapshot::Snapshot;
@@ -15,9 +16,21 @@ use crate::snapshot::Snapshot;
 /// Between two looks whether the configuration, or an address, has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The lines that are open, by the names of their gateways.
+/// The lines that are open, by the names of their gateways, and the calls on them.
 #[derive(Default)]
-pub struct Lines(Mutex<HashMap<String, Open>>);
+pub struct Lines {
+    open: Mutex<HashMap<String, Open>>,
+    calls: watch::Sender<usize>,
+}
+
+/// A call under way, until this is dropped.
+pub struct OnCall<'a>(&'a watch::Sender<usize>);
+
+impl Drop for OnCall<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| *calls -= 1);
+    }
+}
 
 struct Open {
     settings: Settings,
@@ -28,13 +41,25 @@ struct Open {
 }
 
 impl Lines {
+    /// Counts a call, so that stopping can wait until what came of it is kept.
+    pub fn on_call(&self) -> OnCall<'_> {
+        self.calls.send_modify(|calls| *calls += 1);
+        OnCall(&self.calls)
+    }
+
+    /// Waits until there is no call.
+    pub async fn idle(&self) {
+        // The other end lives as long as this does.
+        let _idle = self.calls.subscribe().wait_for(|calls| *calls == 0).await;
+    }
+
     /// The line to a gateway.
     ///
     /// # Errors
     ///
     /// When it is not open; why, in words.
     pub fn get(&self, gateway: &str) -> Result<Arc<Line>> {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let open = open.get(gateway).context("the line to the gateway is not open yet")?;
         match (&open.line, &open.trouble) {
             (Some(line), _) => Ok(Arc::clone(line)),
@@ -44,13 +69,13 @@ impl Lines {
 
     /// Whether a line is as these settings say; then there is nothing to do.
     fn is_as(&self, gateway: &str, settings: &Settings) -> bool {
-        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(gateway).is_some_and(|open| open.settings == *settings && open.line.is_some())
     }
 
     /// Lets go of a line; calls on it go on to their end.
     fn close(&self, gateway: &str) {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = open.get_mut(gateway) {
             open.line = None;
         }
@@ -58,7 +83,7 @@ impl Lines {
 
     /// Keeps what came of opening a line; gives whether there is something new to say.
     fn set(&self, gateway: &str, settings: Settings, opened: Result<Arc<Line>, String>) -> bool {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let before = open.get(gateway).and_then(|open| open.trouble.clone());
         let (line, trouble) = match opened {
             Ok(line) => (Some(line), None),
@@ -70,7 +95,7 @@ impl Lines {
     }
 
     fn retain(&self, is_wanted: impl Fn(&str) -> bool) {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|name, _| is_wanted(name));
     }
 }

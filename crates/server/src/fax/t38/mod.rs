@@ -13,9 +13,17 @@ use t38::engine::EngineError;
 use t38::engine::work::Task;
 
 use super::draw::OWN_PROGRAM;
+use crate::server::Server;
 
 /// How long a call that is over may take to say goodbye.
 const GOODBYE_MAX: Duration = Duration::from_secs(10);
+
+/// Until the server stops: a call does not outlive it, so it is ended while that can be said.
+async fn stops(server: &Server) {
+    if server.stopping().wait_for(|stops| *stops).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
 
 /// A fax machine, ready for a call.
 async fn machine(task: &Task, pages: &[u8]) -> Result<Engine, EngineError> {

@@ -21,7 +21,7 @@ use t38::sip::Incoming;
 
 use super::super::inbound::{Came, KNOWN_FOR, take};
 use super::super::make::write_file;
-use super::{GOODBYE_MAX, machine};
+use super::{GOODBYE_MAX, machine, stops};
 use crate::server::Server;
 use crate::snapshot::Snapshot;
 
@@ -51,6 +51,7 @@ pub async fn answer(server: Arc<Server>, gateway: String, call: Incoming) {
 }
 
 async fn receive(server: &Arc<Server>, gateway: &str, call: Incoming) -> Result<()> {
+    let _on_call = server.fax_lines.on_call();
     let snapshot = server.snapshot();
     let is_paced = snapshot.config.fax_gateway(gateway).is_none_or(|found| found.is_paced);
     let Some((account, _)) = account_for(&snapshot, gateway, &call.called) else {
@@ -81,7 +82,13 @@ async fn receive(server: &Arc<Server>, gateway: &str, call: Incoming) -> Result<
     };
     let mut call = call.accept().await?;
     let (socket, other) = (Arc::clone(&call.socket), call.other.clone());
-    let done = media::carry(&mut machine, &socket, &other, call.over(), &mut shelf).await;
+    let over = async {
+        tokio::select! {
+            () = call.over() => {}
+            () = stops(server) => {}
+        }
+    };
+    let done = media::carry(&mut machine, &socket, &other, over, &mut shelf).await;
     let _ended = tokio::time::timeout(GOODBYE_MAX, call.hang_up()).await;
     let ended = match done {
         Ok(done) => {
@@ -124,7 +131,7 @@ fn account_for<'a>(
 /// A number as gateways write it: `+12025550123`, `12025550123` or as in the country.
 fn number(text: &str, plan: &Plan) -> Option<Number> {
     // What may be called is no question here.
-    let plan = Plan::of(plan.country);
+    let plan = plan.open();
     plan.read(text).or_else(|_| plan.read(&format!("+{text}"))).ok()
 }
 

@@ -8,11 +8,12 @@ use config::model::FaxGateway;
 use fax::{Outcome, Reason};
 use t38::engine::work::{Ended, Task};
 use t38::media::{self, Keeper};
-use t38::sip::{Line, NotConnected};
+use t38::sip::NotConnected;
 use tokio::sync::watch;
 
 use super::super::carry::{Carried, Errand, Progress, Reporter};
-use super::{GOODBYE_MAX, machine};
+use super::{GOODBYE_MAX, machine, stops};
+use crate::server::Server;
 
 /// Behind the name of a call that was answered: pages may have gone.
 const ANSWERED: &str = " answered";
@@ -23,7 +24,7 @@ const ANSWERED: &str = " answered";
 ///
 /// Before the call: nothing was sent. Later there is none.
 pub async fn carry(
-    line: Result<Arc<Line>>,
+    server: &Server,
     gateway: &FaxGateway,
     errand: &Errand,
     reporter: &Reporter,
@@ -35,7 +36,7 @@ pub async fn carry(
         // is known: each page was kept as confirmed before the next one went.
         return Ok(Carried::Ended(left_behind(name, errand)));
     }
-    let line = line?;
+    let line = server.fax_lines.get(&gateway.name)?;
     let pages = errand.pages_from_first()?;
     let task = Task {
         sends: true,
@@ -63,6 +64,8 @@ pub async fn carry(
         tokio::select! {
             () = call.over() => {}
             () = wants_end(cancelled.clone()) => {}
+            // The page under way goes again with the next call, after the start.
+            () = stops(server) => {}
         }
     };
     let mut told = Told { reporter, before: errand.first_page - 1, pages: errand.pages };
