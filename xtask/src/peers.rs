@@ -15,6 +15,7 @@ const PACKAGES: &[&str] = &[
     "opendkim",
     "opendkim-tools",
     "python3-dkim",
+    "python3-authres",
     "python3-nacl",
     "gsasl",
     "curl",

@@ -24,6 +24,7 @@ mod paragraph;
 pub mod pdf;
 pub mod picture;
 pub mod scan;
+mod scanned;
 mod shape;
 pub mod sheet;
 pub mod show;

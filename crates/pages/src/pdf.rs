@@ -1,6 +1,6 @@
 //! PDF to pages.
 
-use hayro::hayro_interpret::InterpreterSettings;
+use hayro::hayro_interpret::{InterpreterCache, InterpreterSettings};
 use hayro::hayro_syntax::page::Page;
 use hayro::hayro_syntax::{LoadPdfError, Pdf};
 use hayro::vello_cpu::color::palette::css::WHITE;
@@ -8,6 +8,7 @@ use hayro::{PixmapSettings, RenderCache, RenderSettings, render};
 
 use crate::bitmap::{Bitmap, COLUMNS};
 use crate::error::Trouble;
+use crate::scanned;
 use crate::sheet::{Format, WIDTH};
 use crate::tone::{self, Shades, Subject};
 
@@ -39,16 +40,22 @@ pub fn pages(
     if pages.len() > pages_max {
         return Err(Trouble::TooManyPages { limit: pages_max });
     }
-    let cache = RenderCache::new();
+    let (cache, pictures) = (RenderCache::new(), InterpreterCache::new());
     pages
         .iter()
         .map(|page| {
-            draw(page, &cache, format).ok_or_else(|| Trouble::Shape { name: name.to_owned() })
+            draw(page, &cache, &pictures, format)
+                .ok_or_else(|| Trouble::Shape { name: name.to_owned() })
         })
         .collect()
 }
 
-fn draw<'a>(page: &'a Page<'a>, cache: &RenderCache<'a>, format: Format) -> Option<Bitmap> {
+fn draw<'a>(
+    page: &'a Page<'a>,
+    cache: &RenderCache<'a>,
+    pictures: &'a InterpreterCache<'a>,
+    format: Format,
+) -> Option<Bitmap> {
     let (width, height) = page.render_dimensions();
     let is_drawable = |side: f32| (SIDE_MIN..=SIDE_MAX).contains(&side);
     if !is_drawable(width) || !is_drawable(height) {
@@ -61,26 +68,26 @@ fn draw<'a>(page: &'a Page<'a>, cache: &RenderCache<'a>, format: Format) -> Opti
     let scale = format.scale();
     let (columns, rows) = (scale.columns_a_point * by, scale.rows_a_point * by);
     let (x_scale, y_scale) = if is_turned { (rows, columns) } else { (columns, rows) };
-    let settings = RenderSettings { force_image_interpolation: true, ..RenderSettings::default() };
-    let drawn = render(
-        page,
-        cache,
-        &InterpreterSettings::default(),
-        &settings,
-        &PixmapSettings { x_scale, y_scale, bg_color: WHITE },
-    );
-    let luminance = |dot: &_| {
-        let hayro::vello_cpu::color::PremulRgba8 { r, g, b, a: _ } = *dot;
-        // The weights make 256, so this stays below 65,536.
-        ((u16::from(r) * 77 + u16::from(g) * 151 + u16::from(b) * 28) >> 8) as u8
-    };
-    let shades = Shades {
-        width: usize::from(drawn.width()),
-        dots: drawn.data().iter().map(luminance).collect(),
+    let size = PixmapSettings { x_scale, y_scale, bg_color: WHITE };
+    let shades = match scanned::shades(page, pictures, &size) {
+        Some(shades) => shades,
+        None => rendered(page, cache, &size),
     };
     let shades = if is_turned { shades.turned() } else { shades };
     let mut bitmap = Bitmap::white(format.rows());
     let left = COLUMNS.saturating_sub(shades.width) / 2;
     tone::place(&mut bitmap, &shades, Subject::Page, left, 0);
     Some(bitmap)
+}
+
+/// The shades of any page.
+fn rendered<'a>(page: &'a Page<'a>, cache: &RenderCache<'a>, size: &PixmapSettings) -> Shades {
+    let settings = RenderSettings { force_image_interpolation: true, ..RenderSettings::default() };
+    let drawn = render(page, cache, &InterpreterSettings::default(), &settings, size);
+    let luminance = |dot: &_| {
+        let hayro::vello_cpu::color::PremulRgba8 { r, g, b, a: _ } = *dot;
+        // The weights make 256, so this stays below 65,536.
+        ((u16::from(r) * 77 + u16::from(g) * 151 + u16::from(b) * 28) >> 8) as u8
+    };
+    Shades { width: usize::from(drawn.width()), dots: drawn.data().iter().map(luminance).collect() }
 }
