@@ -49,8 +49,9 @@ impl Lines {
 
     /// Waits until there is no call.
     pub async fn idle(&self) {
+        let mut calls = self.calls.subscribe();
         // The other end lives as long as this does.
-        let _idle = self.calls.subscribe().wait_for(|calls| *calls == 0).await;
+        let _idle = calls.wait_for(|calls| *calls == 0).await;
     }
 
     /// The line to a gateway.
