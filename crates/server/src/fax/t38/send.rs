@@ -49,9 +49,17 @@ pub async fn carry(
     // Kept before anything is dialled, so that a crash from here on is known as one.
     reporter.report(Progress::Named(call_id.clone())).await?;
     let (number, caller) = (&errand.number, &errand.caller);
-    let mut call = match line.call(number, caller, &call_id, wants_end(cancelled.clone())).await {
+    let given_up = async {
+        tokio::select! {
+            () = wants_end(cancelled.clone()) => {}
+            () = stops(server) => {}
+        }
+    };
+    let mut call = match line.call(number, caller, &call_id, given_up).await {
         Ok(call) => call,
-        Err(NotConnected::Cancelled) => return Ok(Carried::Ended(Outcome::Cancelled)),
+        Err(NotConnected::Cancelled) if *cancelled.borrow() => {
+            return Ok(Carried::Ended(Outcome::Cancelled));
+        }
         Err(error) => {
             tracing::info!(fax = %errand.id, %error, "no call");
             return not(no_call(&error));
