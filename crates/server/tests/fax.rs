@@ -13,6 +13,7 @@ use fax::work::{Fields, Request};
 use fax::{Cover, Language, Paper, Resolution};
 use lab::{Partner, Script};
 use serde_json::Value;
+use support::faxes::{faxes, wait_for_state};
 use support::partners::Lab;
 use support::{Server, shown, wait_for};
 
@@ -58,17 +59,6 @@ fn send(server: &Server, from: &str, to: &[&str], content: &str) -> String {
     let mut client = server.connect("mx");
     client.expect("EHLO client.example", "250");
     client.message(from, to, content)
-}
-
-fn faxes(server: &Server) -> Vec<Value> {
-    let answer: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).unwrap();
-    answer["faxes"].as_array().cloned().unwrap_or_default()
-}
-
-/// Waits until there is one fax and it stands so.
-fn wait_for_state(server: &Server, state: &str) -> Value {
-    wait_for(|| faxes(server).into_iter().find(|fax| fax["state"] == state))
-        .unwrap_or_else(|| panic!("no fax is {state}: {:?}\n{}", faxes(server), server.log()))
 }
 
 /// The folder of the one fax in the spool.

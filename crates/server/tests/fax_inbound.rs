@@ -9,12 +9,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
 use fax::Resolution;
 use lab::Script;
 use pages::bitmap::Bitmap;
 use pages::coding::Coding;
 use pages::tiff_f::{Profile, write};
+use support::faxes::{attached, wait_until_quiet};
 use support::partners::Lab;
 use support::{Server, shown, wait_for};
 
@@ -185,14 +185,6 @@ fn clinic(hfaxd: &Hfaxd, inbound: &str, more: &str) -> Server {
     )
 }
 
-/// The attached file of a mail.
-fn attached(mail: &str, kind: &str) -> Vec<u8> {
-    let (_, part) = mail.split_once(&format!("Content-Type: {kind}")).expect("an attachment");
-    let (_, body) = part.split_once("\r\n\r\n").or_else(|| part.split_once("\n\n")).unwrap();
-    let coded: String = body.lines().take_while(|line| !line.starts_with("--")).collect();
-    base64::prelude::BASE64_STANDARD.decode(coded).expect("base64")
-}
-
 /// What pdftoppm draws of a page.
 fn drawn(pdf: &[u8], number: usize) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
@@ -241,14 +233,7 @@ fn a_fax_that_comes_is_mail_for_who_has_the_number_once_and_dot_by_dot() {
     assert_eq!(attached(&desk, "image/tiff"), b"no TIFF at all");
     assert!(desk.contains("attached as it came"), "{desk}");
 
-    // A mail may come twice where the server falls between a mailbox and its own books, so
-    // nothing is under way when it falls here.
-    let is_quiet = || {
-        let queue: serde_json::Value =
-            serde_json::from_str(&server.ok(&["queue", "list", "--json"])).ok()?;
-        queue["entries"].as_array()?.is_empty().then_some(())
-    };
-    assert!(wait_for(is_quiet).is_some(), "{}", server.log());
+    wait_until_quiet(&server);
     // The file is there still, and is nobody's again after a crash.
     server.kill();
     server.restart();

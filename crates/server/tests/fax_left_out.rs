@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use support::{Server, wait_for};
+use support::Server;
+use support::faxes::wait_for_fax;
 
 /// A server that leaves out what is bad, with `more` in its account.
 fn clinic(more: &str) -> Server {
@@ -61,14 +62,6 @@ fn send(server: &Server, to: &str, text: &str, files: &[(&str, &[u8])]) {
 const PROGRAM: (&str, &[u8]) = ("setup.exe", b"MZ\x90\0");
 const LETTER: (&str, &[u8]) = ("letter.txt", b"The letter of 4711.\n");
 
-fn fax(server: &Server) -> Value {
-    let found = wait_for(|| {
-        let jobs: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).ok()?;
-        jobs["faxes"].get(0).cloned()
-    });
-    found.unwrap_or_else(|| panic!("no fax: {}", server.log()))
-}
-
 /// Its pages as pictures, in their order.
 fn pictures(server: &Server, fax: &Value, test: &str) -> Vec<Vec<u8>> {
     let to = server.dir().join("pages");
@@ -91,7 +84,7 @@ fn a_bad_attachment_is_left_out_and_the_cover_page_and_the_notice_say_so() {
         let server = clinic("");
         let office: (&str, &[u8]) = ("report.rtf", b"{\\rtf1 x}");
         send(&server, to, "See the letter.", &[PROGRAM, office, LETTER]);
-        let fax = fax(&server);
+        let fax = wait_for_fax(&server);
         assert_eq!(fax["pages"], 2, "a cover page and the letter: {fax}");
         let with_note = pictures(&server, &fax, language);
 
@@ -114,7 +107,7 @@ fn a_bad_attachment_is_left_out_and_the_cover_page_and_the_notice_say_so() {
         // The letter is the same without the others, and the cover page is not.
         let server = clinic("");
         send(&server, to, "See the letter.", &[LETTER]);
-        let without = pictures(&server, &self::fax(&server), &format!("{language}-whole"));
+        let without = pictures(&server, &self::wait_for_fax(&server), &format!("{language}-whole"));
         assert_eq!(without.len(), 2);
         assert!(with_note[0].len() > without[0].len() + 1_000, "the cover page has a note");
     }
@@ -124,7 +117,7 @@ fn a_bad_attachment_is_left_out_and_the_cover_page_and_the_notice_say_so() {
 fn without_a_cover_page_a_page_of_its_own_says_what_is_not_there() {
     let server = clinic("cover never; subject private");
     send(&server, "2025550100@fax.clinic.example", "", &[PROGRAM, LETTER]);
-    let fax = fax(&server);
+    let fax = wait_for_fax(&server);
     assert_eq!(fax["pages"], 2, "{fax}");
     assert!(pictures(&server, &fax, "note")[0].len() > 2_000);
     // What is private is not told by the name of a file either.

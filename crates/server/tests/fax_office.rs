@@ -8,8 +8,8 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
-use support::{Server, wait_for};
+use support::Server;
+use support::faxes::wait_for_fax;
 
 /// A server that faxes into a folder, with `office` in its account.
 fn clinic(office: &str) -> Server {
@@ -82,11 +82,7 @@ fn documents_and_sheets_become_pages_in_their_order() {
     let sheet = made(folder.path(), "sheet.csv", "Name,Value\nDana,5\n", "xlsx");
     let server = clinic("");
     send(&server, &[("Letter.docx", letter), ("sheet.xlsx", sheet)]);
-    let fax = wait_for(|| {
-        let jobs: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).ok()?;
-        jobs["faxes"].get(0).cloned()
-    });
-    let fax = fax.unwrap_or_else(|| panic!("no fax: {}", server.log()));
+    let fax = wait_for_fax(&server);
     assert_eq!(fax["pages"], 2, "{fax}");
     let to = folder.path().join("pages");
     server.ok(&["fax", "pages", fax["id"].as_str().unwrap(), "--to", to.to_str().unwrap()]);
@@ -130,11 +126,7 @@ fn presentations_and_files_of_old_offices_become_pages() {
     let named: Vec<(&str, Vec<u8>)> =
         files.iter().map(|(name, octets)| (name.as_str(), octets.clone())).collect();
     send(&server, &named);
-    let fax = wait_for(|| {
-        let jobs: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).ok()?;
-        jobs["faxes"].get(0).cloned()
-    });
-    let fax = fax.unwrap_or_else(|| panic!("no fax: {}", server.log()));
+    let fax = wait_for_fax(&server);
     assert_eq!(fax["pages"], files.len(), "{fax}");
 }
 

@@ -18,6 +18,7 @@ use lab::Authority;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use support::faxes::{faxes, wait_for_state};
 use support::{Server, shown, wait_for};
 
 const MAIL: &str = "From: Ann Lee <ann@clinic.example>
@@ -252,16 +253,6 @@ fn fax_it(server: &Server) {
     client.expect("EHLO client.example", "250");
     let reply = client.message("ann@clinic.example", &["2025550123@fax.clinic.example"], MAIL);
     assert!(reply.starts_with("250"), "{reply}");
-}
-
-fn faxes(server: &Server) -> Vec<Value> {
-    let answer: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).unwrap();
-    answer["faxes"].as_array().cloned().unwrap_or_default()
-}
-
-fn wait_for_state(server: &Server, state: &str) -> Value {
-    wait_for(|| faxes(server).into_iter().find(|fax| fax["state"] == state))
-        .unwrap_or_else(|| panic!("no fax is {state}: {:?}\n{}", faxes(server), server.log()))
 }
 
 /// Waits until the provider's name for the fax is known here.

@@ -3,6 +3,7 @@
 mod support;
 
 use serde_json::Value;
+use support::faxes::faxes;
 use support::{Server, shown, wait_for};
 
 fn clinic(quotas: &str) -> Server {
@@ -27,11 +28,6 @@ fn clinic(quotas: &str) -> Server {
         "
         .replace("@QUOTAS@", quotas),
     )
-}
-
-fn faxes(server: &Server) -> Vec<Value> {
-    let answer: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).unwrap();
-    answer["faxes"].as_array().cloned().unwrap_or_default()
 }
 
 /// A message to so many numbers, from the first on; the replies to RCPT and the last one.

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use lab::partner::{Fault, Message, Stage};
 use lab::{Partner, Script};
 use serde_json::Value;
+use support::faxes::{faxes, wait_for_state};
 use support::partners::Lab;
 use support::{Server, shown, wait_for};
 
@@ -56,16 +57,6 @@ fn fax_it(server: &Server, to: &str) {
     client.expect("EHLO client.example", "250");
     let reply = client.message("ann@clinic.example", &[to], MAIL);
     assert!(reply.starts_with("250"), "{reply}");
-}
-
-fn faxes(server: &Server) -> Vec<Value> {
-    let answer: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).unwrap();
-    answer["faxes"].as_array().cloned().unwrap_or_default()
-}
-
-fn wait_for_state(server: &Server, state: &str) -> Value {
-    wait_for(|| faxes(server).into_iter().find(|fax| fax["state"] == state))
-        .unwrap_or_else(|| panic!("no fax is {state}: {:?}\n{}", faxes(server), server.log()))
 }
 
 /// The fax as the off-ramp got it, once it did.

@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine as _;
-use serde_json::Value;
+use support::faxes::{attached, faxes, wait_for_state, wait_until_quiet};
 use support::{Server, wait_for};
 
 const NUMBER: &str = "2025550123";
@@ -76,24 +75,6 @@ fn fax_it(server: &Server, to: &str, pages: usize) {
     client.expect(&format!("{head}Message-ID: <{to}@clinic.example>\r\n\r\n{text}."), "250");
 }
 
-fn fax(server: &Server) -> Option<Value> {
-    let answer: Value = serde_json::from_str(&server.ok(&["fax", "jobs", "--json"])).unwrap();
-    answer["faxes"].as_array()?.first().cloned()
-}
-
-fn wait_for_state(server: &Server, state: &str) -> Value {
-    let is_there = || fax(server).filter(|fax| fax["state"] == state);
-    wait_for(is_there).unwrap_or_else(|| panic!("{:?}\n{}", fax(server), server.log()))
-}
-
-/// The attached PDF of a mail.
-fn attached(mail: &str) -> Vec<u8> {
-    let (_, part) = mail.split_once("Content-Type: application/pdf").expect("an attachment");
-    let (_, body) = part.split_once("\r\n\r\n").or_else(|| part.split_once("\n\n")).unwrap();
-    let coded: String = body.lines().take_while(|line| !line.starts_with("--")).collect();
-    base64::prelude::BASE64_STANDARD.decode(coded).expect("base64")
-}
-
 /// Every page of a PDF as one-bit rows.
 fn drawn(pdf: &Path, folder: &Path, name: &str) -> Vec<Vec<u8>> {
     let prefix = folder.join(name);
@@ -136,7 +117,7 @@ fn a_fax_goes_out_by_one_call_and_comes_in_by_another_dot_for_dot() {
     // What came is what was drawn.
     let folder = tempfile::tempdir().unwrap();
     let (came, went) = (folder.path().join("came.pdf"), folder.path().join("went.pdf"));
-    std::fs::write(&came, attached(&mail)).unwrap();
+    std::fs::write(&came, attached(&mail, "application/pdf")).unwrap();
     let id = sent["id"].as_str().unwrap();
     let tiff = std::fs::read(server.dir().join(format!("data/fax/{id}.tif"))).unwrap();
     std::fs::write(&went, pages::paper::pdf(&tiff).unwrap()).unwrap();
@@ -204,8 +185,8 @@ fn a_gateway_that_refuses_is_understood_and_one_that_is_silent_is_no_line() {
         assert!(invite.contains("From: <sip:+12025550101@"), "{invite}");
         gateway.answer(&invite, from, status);
         gateway.request("ACK");
-        let told = || fax(&server).filter(|fax| fax.to_string().contains(reason));
-        assert!(wait_for(told).is_some(), "{status}: {:?}\n{}", fax(&server), server.log());
+        let told = || faxes(&server).into_iter().find(|fax| fax.to_string().contains(reason));
+        assert!(wait_for(told).is_some(), "{status}: {:?}\n{}", faxes(&server), server.log());
     }
 }
 
@@ -252,8 +233,9 @@ fn a_gateway_that_asks_who_calls_is_told_without_the_password() {
     assert_eq!(value("username"), "clinic");
     assert_eq!(value("response"), md5(&format!("{secret}:n1:{what}")));
     gateway.answer(&again, from, "486 Busy Here");
-    let busy = || fax(&server).filter(|fax| fax.to_string().contains("the line is busy"));
-    assert!(wait_for(busy).is_some(), "{:?}\n{}", fax(&server), server.log());
+    let busy =
+        || faxes(&server).into_iter().find(|fax| fax.to_string().contains("the line is busy"));
+    assert!(wait_for(busy).is_some(), "{:?}\n{}", faxes(&server), server.log());
     assert!(!again.contains("a word for") && !server.log().contains("a word for"));
     assert!(!server.log().contains(&value("response")), "{}", server.log());
 }
@@ -322,12 +304,7 @@ fn pages_that_came_before_the_server_fell_are_given_when_it_stands_again() {
     fax_it(&server, NUMBER, 1);
     server.wait_for_mail("nurse@clinic.example", 1);
     let sent = wait_for_state(&server, "sent");
-    // A mail may come twice where the server falls in the middle of its delivery.
-    let is_quiet = || {
-        let queue: Value = serde_json::from_str(&server.ok(&["queue", "list", "--json"])).ok()?;
-        queue["entries"].as_array()?.is_empty().then_some(())
-    };
-    assert!(wait_for(is_quiet).is_some(), "{}", server.log());
+    wait_until_quiet(&server);
     // As a crash after the first page leaves them: the pages, and what was known of them.
     let incoming = server.dir().join("data/fax-incoming");
     let pages = server.dir().join("data/fax").join(format!("{}.tif", sent["id"].as_str().unwrap()));

@@ -103,17 +103,10 @@ pub enum NotConnected {
 
 /// A call that is there and carries fax.
 pub struct Call {
-    /// Where our packets of it come in.
-    pub socket: Arc<UdpSocket>,
     /// What the other side said of its fax machine.
     pub other: Fax,
-    dialog: InviteDialog,
-    states: DialogStateReceiver,
-    dialogs: Arc<DialogLayer>,
-    session: u64,
-    version: u32,
+    begun: Begun,
     is_over: bool,
-    _permit: OwnedSemaphorePermit,
 }
 
 /// A call that somebody makes to us and that was not answered yet.
@@ -238,7 +231,8 @@ impl Line {
         let invited = self.invite(&description, number, caller, call_id, cancelled.as_mut());
         let (dialog, states, media) = invited.await?;
         let dialogs = Arc::clone(&self.dialogs);
-        let begun = Begun { socket, dialog, states, dialogs, session, version: 1, permit };
+        let socket = Arc::new(socket);
+        let begun = Begun { socket, dialog, states, dialogs, session, version: 1, _permit: permit };
         match media {
             Media::Fax(other) => Ok(begun.with(other)),
             Media::Voice(_) => begun.changed(cancelled).await,
@@ -330,28 +324,19 @@ fn connected<E: std::fmt::Display>(
 
 /// A call that is there, whether or not it carries fax.
 struct Begun {
-    socket: UdpSocket,
+    /// Where our packets of it come in.
+    socket: Arc<UdpSocket>,
     dialog: InviteDialog,
     states: DialogStateReceiver,
     dialogs: Arc<DialogLayer>,
     session: u64,
     version: u32,
-    permit: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Begun {
     fn with(self, other: Fax) -> Call {
-        Call {
-            socket: Arc::new(self.socket),
-            other,
-            dialog: self.dialog,
-            states: self.states,
-            dialogs: self.dialogs,
-            session: self.session,
-            version: self.version,
-            is_over: false,
-            _permit: self.permit,
-        }
+        Call { other, begun: self, is_over: false }
     }
 
     async fn given_up(self, error: NotConnected) -> NotConnected {
@@ -389,10 +374,12 @@ impl Begun {
         while let Some(state) = self.states.recv().await {
             match state {
                 DialogState::Updated(_, request, handle) => {
-                    let (Media::Fax(other), Some(answer)) =
-                        (sdp::read(&request.body), self.description())
-                    else {
+                    let Media::Fax(other) = sdp::read(&request.body) else {
                         let _told = handle.reply(StatusCode::NotAcceptableHere).await;
+                        continue;
+                    };
+                    let Some(answer) = self.description() else {
+                        let _told = handle.reply(StatusCode::ServiceUnavailable).await;
                         continue;
                     };
                     let answer = Some(answer.into_bytes());
@@ -440,8 +427,7 @@ impl Incoming {
             Media::Voice(_) => (Kind::Voice, None),
             Media::Neither(why) => {
                 let error = NotConnected::NoFax((*why).to_owned());
-                let _told = self.dialog.reject(Some(StatusCode::NotAcceptableHere), None);
-                self.dialogs.remove_dialog(&self.dialog.id());
+                self.refuse(StatusCode::NotAcceptableHere);
                 return Err(error);
             }
         };
@@ -449,8 +435,7 @@ impl Incoming {
         {
             Ok(socket) => socket,
             Err(error) => {
-                let _told = self.dialog.reject(Some(StatusCode::ServiceUnavailable), None);
-                self.dialogs.remove_dialog(&self.dialog.id());
+                self.refuse(StatusCode::ServiceUnavailable);
                 return Err(NotConnected::NoLine(error.to_string()));
             }
         };
@@ -463,13 +448,13 @@ impl Incoming {
             Err(_) => false,
         };
         let begun = Begun {
-            socket,
+            socket: Arc::new(socket),
             dialog: self.dialog,
             states: self.states,
             dialogs: self.dialogs,
             session,
             version: 1,
-            permit: self.permit,
+            _permit: self.permit,
         };
         match other {
             _ if !confirmed => {
@@ -483,7 +468,11 @@ impl Incoming {
 
     /// Refuses the call.
     pub fn reject(self, status: u16) {
-        let _told = self.dialog.reject(Some(StatusCode::from(status)), None);
+        self.refuse(StatusCode::from(status));
+    }
+
+    fn refuse(&self, status: StatusCode) {
+        let _told = self.dialog.reject(Some(status), None);
         self.dialogs.remove_dialog(&self.dialog.id());
     }
 
@@ -500,28 +489,15 @@ impl Incoming {
 }
 
 impl Call {
-    /// Until the other side hangs up. What it asks meanwhile is answered.
+    /// Where our packets of it come in.
+    pub fn socket(&self) -> Arc<UdpSocket> {
+        Arc::clone(&self.begun.socket)
+    }
+
+    /// Until the other side hangs up. What it asks meanwhile is answered: a repeated offer of
+    /// fax is what there is already, and anything else is not.
     pub async fn over(&mut self) {
-        while let Some(state) = self.states.recv().await {
-            match state {
-                DialogState::Updated(_, request, handle) => {
-                    // A repeated offer of fax is what there is already; anything else is not.
-                    if let (Media::Fax(_), Ok(media)) =
-                        (sdp::read(&request.body), self.socket.local_addr())
-                    {
-                        self.version += 1;
-                        let (session, version) = (self.session, self.version);
-                        let ours = Description { media, session, version, kind: Kind::Fax };
-                        let ours = Some(ours.to_string().into_bytes());
-                        let _told = handle.respond(StatusCode::OK, Some(sdp_header()), ours).await;
-                    } else {
-                        let _told = handle.reply(StatusCode::NotAcceptableHere).await;
-                    }
-                }
-                DialogState::Terminated(..) => break,
-                other => answer(other).await,
-            }
-        }
+        while self.begun.offered().await.is_some() {}
         self.is_over = true;
     }
 
@@ -529,14 +505,14 @@ impl Call {
     pub async fn hang_up(mut self) {
         if !self.is_over {
             self.is_over = true;
-            let _ended = timeout(GIVING_UP_MAX, self.dialog.hangup()).await;
+            let _ended = timeout(GIVING_UP_MAX, self.begun.dialog.hangup()).await;
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let (dialog, dialogs) = (self.dialog.clone(), Arc::clone(&self.dialogs));
+        let (dialog, dialogs) = (self.begun.dialog.clone(), Arc::clone(&self.begun.dialogs));
         if !self.is_over
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {

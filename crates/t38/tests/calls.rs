@@ -278,7 +278,7 @@ async fn two_lines() -> (Line, mpsc::Receiver<Incoming>, Line, mpsc::Receiver<In
 }
 
 async fn over_call(mut call: Call, engine: &mut Engine, shelf: &mut Shelf) -> Done {
-    let (socket, other) = (Arc::clone(&call.socket), call.other.clone());
+    let (socket, other) = (call.socket(), call.other.clone());
     let done = carry(engine, &socket, &other, call.over(), shelf).await.unwrap();
     call.hang_up().await;
     done

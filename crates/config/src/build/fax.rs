@@ -436,9 +436,7 @@ impl Builder<'_> {
         let word = from.argument::<&str>(0)?;
         let source = if word.value == "t38" {
             let name: Located<String> = from.argument(1)?;
-            if let Some(span) = name.span {
-                self.uses(Named::FaxGateway, &name.value, span);
-            }
+            self.uses_written(Named::FaxGateway, &name);
             for idle in ["every", "called", "caller", "delete"] {
                 if let Some(span) = section.written(idle) {
                     let message = format!("`{idle}` is about files of HylaFAX");
@@ -450,8 +448,8 @@ impl Builder<'_> {
         } else {
             let server: Located<Target> = from.argument(1)?;
             let credentials: Option<Located<String>> = from.argument(3);
-            if let Some(Located { value, span: Some(span) }) = &credentials {
-                self.uses(Named::Credentials, value, *span);
+            if let Some(name) = &credentials {
+                self.uses_written(Named::Credentials, name);
             }
             FaxSource::Hylafax {
                 server: server.value,
@@ -487,20 +485,16 @@ impl Builder<'_> {
                     None => continue,
                 },
                 "provider" => match item.argument::<String>(1) {
-                    Some(Located { value, span }) => {
-                        if let Some(span) = span {
-                            self.uses(Named::FaxProvider, &value, span);
-                        }
-                        (FaxLine::Provider(value), 3)
+                    Some(name) => {
+                        self.uses_written(Named::FaxProvider, &name);
+                        (FaxLine::Provider(name.value), 3)
                     }
                     None => continue,
                 },
                 "t38" => match item.argument::<String>(1) {
-                    Some(Located { value, span }) => {
-                        if let Some(span) = span {
-                            self.uses(Named::FaxGateway, &value, span);
-                        }
-                        (FaxLine::T38(value), 3)
+                    Some(name) => {
+                        self.uses_written(Named::FaxGateway, &name);
+                        (FaxLine::T38(name.value), 3)
                     }
                     None => continue,
                 },
@@ -545,8 +539,8 @@ impl Builder<'_> {
         let server = item.argument::<Target>(1)?.value;
         let signs_in = item.argument::<&str>(2).is_some_and(|word| word.value == "credentials");
         let credentials = if signs_in { item.argument::<String>(3) } else { None };
-        if let Some(Located { value, span: Some(span) }) = &credentials {
-            self.uses(Named::Credentials, value, *span);
+        if let Some(name) = &credentials {
+            self.uses_written(Named::Credentials, name);
         }
         let credentials = credentials.map(|name| name.value);
         Some((FaxLine::Hylafax { server, credentials }, if signs_in { 5 } else { 3 }))

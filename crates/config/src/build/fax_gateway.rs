@@ -30,8 +30,8 @@ impl Builder<'_> {
             self.report(error.help("write the address of this machine towards the gateway"));
         }
         let credentials: Option<Located<String>> = section.value("credentials");
-        if let Some(Located { value, span: Some(span) }) = &credentials {
-            self.uses(Named::Credentials, value, *span);
+        if let Some(name) = &credentials {
+            self.uses_written(Named::Credentials, name);
         }
         let ports: Vec<Located<u16>> = section.values("media-ports")?.value;
         let [first, last] = ports.try_into().ok()?;

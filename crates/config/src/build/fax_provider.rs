@@ -90,8 +90,8 @@ impl Builder<'_> {
         let place = self.fax_place(&send, &send.value);
         let status = self.status(section, &send);
         let credentials: Option<Located<String>> = section.value("credentials");
-        if let Some(Located { value, span: Some(span) }) = &credentials {
-            self.uses(Named::Credentials, value, *span);
+        if let Some(name) = &credentials {
+            self.uses_written(Named::Credentials, name);
         }
         let sign_in = match section.find("sign-in") {
             None => preset.sign_in.clone(),

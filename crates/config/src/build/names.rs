@@ -123,6 +123,13 @@ impl Builder<'_> {
         self.report(diagnostic);
     }
 
+    /// Notes the use of a name where it is written; a default has no place to complain about.
+    pub(crate) fn uses_written(&mut self, named: Named, name: &Located<String>) {
+        if let Some(span) = name.span {
+            self.uses(named, &name.value, span);
+        }
+    }
+
     /// Warns of names that are given and never used. Beside an error this would mislead:
     /// what uses them may be what is wrong.
     pub(crate) fn unused_names(&mut self) {

@@ -1,6 +1,6 @@
 //! Email to fax.
 
-use super::{Absent, Context, Directive, block, keyword, many, one, values};
+use super::{Absent, Argument, Context, Directive, block, keyword, many, one, values};
 use crate::value::{Bounds, Kind};
 
 const COVERS: Kind = Kind::OneOf(&[
@@ -20,6 +20,14 @@ const DECIDED: Kind = Kind::Time(Bounds::seconds(1, 90 * 24 * 3_600));
 /// A line that the modem tells of a call.
 const CALL_ID: Kind = Kind::Number(Bounds { min: 1, max: 8, off: false });
 const LANGUAGES: Kind = Kind::OneOf(&[("en", "English"), ("fr", "French")]);
+
+// The parts of `transport` and `from`.
+const FOLDER: Argument = one("folder", Kind::Path);
+const SERVER: Argument = one("server", Kind::Target);
+const SIGNS_IN: Argument = keyword("credentials");
+const NAME: Argument = one("name", Kind::Name);
+const FOR: Argument = keyword("for");
+const PREFIXES: Argument = many("prefixes", Kind::Text);
 
 /// `fax NAME { }`
 pub static FAX: Context = Context {
@@ -233,55 +241,18 @@ pub static FAX: Context = Context {
             "transport",
             &[
                 values(&[keyword("none")]),
-                values(&[
-                    keyword("spool"),
-                    one("folder", Kind::Path),
-                    keyword("for"),
-                    many("prefixes", Kind::Text),
-                ]),
-                values(&[keyword("spool"), one("folder", Kind::Path)]),
-                values(&[
-                    keyword("hylafax"),
-                    one("server", Kind::Target),
-                    keyword("credentials"),
-                    one("name", Kind::Name),
-                    keyword("for"),
-                    many("prefixes", Kind::Text),
-                ]),
-                values(&[
-                    keyword("hylafax"),
-                    one("server", Kind::Target),
-                    keyword("for"),
-                    many("prefixes", Kind::Text),
-                ]),
-                values(&[
-                    keyword("hylafax"),
-                    one("server", Kind::Target),
-                    keyword("credentials"),
-                    one("name", Kind::Name),
-                ]),
-                values(&[keyword("hylafax"), one("server", Kind::Target)]),
-                values(&[
-                    keyword("t37"),
-                    one("domain", Kind::Domain),
-                    keyword("for"),
-                    many("prefixes", Kind::Text),
-                ]),
+                values(&[keyword("spool"), FOLDER, FOR, PREFIXES]),
+                values(&[keyword("spool"), FOLDER]),
+                values(&[keyword("hylafax"), SERVER, SIGNS_IN, NAME, FOR, PREFIXES]),
+                values(&[keyword("hylafax"), SERVER, FOR, PREFIXES]),
+                values(&[keyword("hylafax"), SERVER, SIGNS_IN, NAME]),
+                values(&[keyword("hylafax"), SERVER]),
+                values(&[keyword("t37"), one("domain", Kind::Domain), FOR, PREFIXES]),
                 values(&[keyword("t37"), one("domain", Kind::Domain)]),
-                values(&[
-                    keyword("provider"),
-                    one("name", Kind::Name),
-                    keyword("for"),
-                    many("prefixes", Kind::Text),
-                ]),
-                values(&[keyword("provider"), one("name", Kind::Name)]),
-                values(&[
-                    keyword("t38"),
-                    one("name", Kind::Name),
-                    keyword("for"),
-                    many("prefixes", Kind::Text),
-                ]),
-                values(&[keyword("t38"), one("name", Kind::Name)]),
+                values(&[keyword("provider"), NAME, FOR, PREFIXES]),
+                values(&[keyword("provider"), NAME]),
+                values(&[keyword("t38"), NAME, FOR, PREFIXES]),
+                values(&[keyword("t38"), NAME]),
             ],
             Absent::Value("none"),
             "What carries the faxes. `none`: they wait until there is a transport, and are never called sent. `spool`: each is put into a folder for another program, which answers with a file. `hylafax`: a HylaFAX server by its own protocol, port 4559 unless written; the protocol has no TLS, so let it be on this machine or behind a tunnel. `t37`: each is mailed as a TIFF to an off-ramp, `FAX=+12025550123@DOMAIN`, by the same routes and under the same demands as all mail, Force Encrypt with them; it is handed over then, and sent when the off-ramp reports it. `provider`: a provider that faxes by HTTPS, see `fax-provider`. `t38`: a gateway that is called by SIP, see `fax-gateway`. Written more than once: `for +1 +44` limits a transport to numbers that begin so; the longest beginning wins, then the order; where a transport is down, the next one that fits is tried.",
@@ -346,14 +317,9 @@ pub static FAX_INBOUND: Context = Context {
         Directive::new(
             "from",
             &[
-                values(&[
-                    keyword("hylafax"),
-                    one("server", Kind::Target),
-                    keyword("credentials"),
-                    one("name", Kind::Name),
-                ]),
-                values(&[keyword("hylafax"), one("server", Kind::Target)]),
-                values(&[keyword("t38"), one("name", Kind::Name)]),
+                values(&[keyword("hylafax"), SERVER, SIGNS_IN, NAME]),
+                values(&[keyword("hylafax"), SERVER]),
+                values(&[keyword("t38"), NAME]),
             ],
             Absent::Required,
             "`t38`: this server is called by a `fax-gateway`, and the account gets the calls to its numbers; calls to numbers that no account has are for the first. No page is confirmed to the caller before it is on the disk. `hylafax`: the HylaFAX server, port 4559 unless written. The protocol has no TLS: use it on this machine or through a tunnel. Received files must be readable for who signs in (`RecvFileMode: 0644` of the modem).",

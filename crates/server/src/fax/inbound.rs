@@ -14,6 +14,8 @@ use config::model::{FaxAccount, FaxInbound, FaxSource};
 use evidence::{Digest, Origin};
 use fax::inbound::{Arrival, Table, Way};
 use mail::{Address, DsnReturn, Notify, ReversePath, Timestamp};
+use pages::Trouble;
+use pages::scan::Scan;
 use store::{FaxFile, FaxTaken};
 
 use super::hylafax;
@@ -92,9 +94,9 @@ async fn look(
             taken += 1;
             let octets = recvq.fetch(waits, FILE_MAX_OCTETS).await?;
             let scan = pages::scan::read(&octets);
-            let description = scan.map(|scan| scan.description).unwrap_or_default();
-            let arrival = Arrival::read(&description, *called, *caller, &account.plan);
-            let came = Came { file, arrival, octets: &octets, remark: None };
+            let description = scan.as_ref().map_or("", |scan| scan.description.as_str());
+            let arrival = Arrival::read(description, *called, *caller, &account.plan);
+            let came = Came { file, arrival, octets: &octets, scan, remark: None };
             take(server, snapshot, account, inbound, came).await?;
         }
         if *deletes {
@@ -117,6 +119,8 @@ pub struct Came<'a> {
     pub arrival: Arrival,
     /// The pages, as TIFF.
     pub octets: &'a [u8],
+    /// The same, taken apart.
+    pub scan: Result<Scan<'a>, Trouble>,
     /// What its receiver should know of it.
     pub remark: Option<String>,
 }
@@ -134,8 +138,7 @@ pub async fn take(
     came: Came<'_>,
 ) -> Result<()> {
     let at = Timestamp::now();
-    let Came { file, arrival, octets, remark } = came;
-    let scan = pages::scan::read(octets);
+    let Came { file, arrival, octets, scan, remark } = came;
     let owners = account.users.iter();
     let table = Table {
         junk: &inbound.junk,
@@ -211,7 +214,7 @@ fn named(file: &str, ending: &str) -> String {
 struct Seen<'a> {
     arrival: &'a Arrival,
     file: &'a FaxFile,
-    pages: Result<usize, &'a pages::Trouble>,
+    pages: Result<usize, &'a Trouble>,
     way: Way<'a>,
     remark: Option<&'a str>,
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs)] // Each test uses its part.
 
 pub mod examples;
+pub mod faxes;
 pub mod filters;
 pub mod namespaces;
 pub mod partners;

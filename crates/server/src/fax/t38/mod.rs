@@ -12,15 +12,17 @@ use t38::engine::Engine;
 use t38::engine::EngineError;
 use t38::engine::work::Task;
 
+use tokio::sync::watch;
+
 use super::draw::OWN_PROGRAM;
-use crate::server::Server;
 
 /// How long a call that is over may take to say goodbye.
 const GOODBYE_MAX: Duration = Duration::from_secs(10);
 
-/// Until the server stops: a call does not outlive it, so it is ended while that can be said.
-async fn stops(server: &Server) {
-    if server.stopping().wait_for(|stops| *stops).await.is_err() {
+/// Until a flag is raised: that the server stops, because no call outlives it, or that somebody
+/// wants a fax stopped. Where nobody is left who could raise it, for ever.
+async fn raised(mut flag: watch::Receiver<bool>) {
+    if flag.wait_for(|is_raised| *is_raised).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

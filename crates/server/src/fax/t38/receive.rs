@@ -21,7 +21,7 @@ use t38::sip::Incoming;
 
 use super::super::inbound::{Came, KNOWN_FOR, take};
 use super::super::make::write_file;
-use super::{GOODBYE_MAX, machine, stops};
+use super::{GOODBYE_MAX, machine, raised};
 use crate::server::Server;
 use crate::snapshot::Snapshot;
 
@@ -81,11 +81,11 @@ async fn receive(server: &Arc<Server>, gateway: &str, call: Incoming) -> Result<
         },
     };
     let mut call = call.accept().await?;
-    let (socket, other) = (Arc::clone(&call.socket), call.other.clone());
+    let (socket, other) = (call.socket(), call.other.clone());
     let over = async {
         tokio::select! {
             () = call.over() => {}
-            () = stops(server) => {}
+            () = raised(server.stopping()) => {}
         }
     };
     let done = media::carry(&mut machine, &socket, &other, over, &mut shelf).await;
@@ -201,6 +201,7 @@ async fn give(server: &Arc<Server>, snapshot: &Snapshot, place: &Path, kept: &Ke
             station: kept.station.clone(),
         },
         octets: &octets,
+        scan: pages::scan::read(&octets),
         remark,
     };
     take(server, snapshot, account, inbound, came).await?;

@@ -1,7 +1,6 @@
 //! A fax that goes out by T.38.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use anyhow::Result;
 use config::model::FaxGateway;
@@ -12,7 +11,7 @@ use t38::sip::NotConnected;
 use tokio::sync::watch;
 
 use super::super::carry::{Carried, Errand, Progress, Reporter};
-use super::{GOODBYE_MAX, machine, stops};
+use super::{GOODBYE_MAX, machine, raised};
 use crate::server::Server;
 
 /// Behind the name of a call that was answered: pages may have gone.
@@ -49,12 +48,7 @@ pub async fn carry(
     // Kept before anything is dialled, so that a crash from here on is known as one.
     reporter.report(Progress::Named(call_id.clone())).await?;
     let (number, caller) = (&errand.number, &errand.caller);
-    let given_up = async {
-        tokio::select! {
-            () = wants_end(cancelled.clone()) => {}
-            () = stops(server) => {}
-        }
-    };
+    let given_up = to_end(cancelled, server);
     let mut call = match line.call(number, caller, &call_id, given_up).await {
         Ok(call) => call,
         Err(NotConnected::Cancelled) if *cancelled.borrow() => {
@@ -67,13 +61,11 @@ pub async fn carry(
     };
     reporter.report(Progress::Named(format!("{call_id}{ANSWERED}"))).await?;
     reporter.report(Progress::Sending(errand.first_page)).await?;
-    let (socket, other) = (Arc::clone(&call.socket), call.other.clone());
+    let (socket, other) = (call.socket(), call.other.clone());
     let over = async {
         tokio::select! {
             () = call.over() => {}
-            () = wants_end(cancelled.clone()) => {}
-            // The page under way goes again with the next call, after the start.
-            () = stops(server) => {}
+            () = to_end(cancelled, server) => {}
         }
     };
     let mut told = Told { reporter, before: errand.first_page - 1, pages: errand.pages };
@@ -101,11 +93,12 @@ pub async fn carry(
     }))
 }
 
-/// Until somebody wants the fax stopped.
-async fn wants_end(mut cancelled: watch::Receiver<bool>) {
-    if cancelled.wait_for(|wants| *wants).await.is_err() {
-        // Nobody is left who could.
-        std::future::pending::<()>().await;
+/// Until somebody wants the fax stopped, or the server stops: the page under way goes again
+/// with the next call, after the start.
+async fn to_end(cancelled: &watch::Receiver<bool>, server: &Server) {
+    tokio::select! {
+        () = raised(cancelled.clone()) => {}
+        () = raised(server.stopping()) => {}
     }
 }
 
