@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use fax::Resolution;
 use pages::{Bitmap, Coding, Profile, show, tiff_f};
-use t38::engine::work::{COMMAND, Task};
-use t38::engine::{Engine, worker};
+use t38::engine::work::{COMMAND, Start, Task};
+use t38::engine::{Engine, Told, worker};
 use t38::media::{Done, Keeper, carry};
 use t38::sip::{Call, Incoming, Line, NotConnected, Settings};
 use tokio::net::UdpSocket;
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     run(&runtime, "a fax arrives where one datagram in twenty is lost", a_fax_arrives(5));
     run(&runtime, "what was not kept is not confirmed", what_was_not_kept_is_not_confirmed());
     run(&runtime, "hanging up keeps the pages that came", hanging_up_keeps_what_came());
+    run(&runtime, "the last word of a machine that has ended is read", the_last_word_is_read());
     run(&runtime, "a call begins with fax", a_call(false));
     run(&runtime, "a call begins with voice", a_call(true));
     run(&runtime, "a call is refused, cancelled, ended", calls_end());
@@ -252,6 +253,19 @@ async fn hanging_up_keeps_what_came() {
     assert_ne!(received.ended.code, 0);
     assert!(received.ended.pages >= 1);
     assert_same(&pages, sides.kept.files.first().unwrap(), 1);
+}
+
+/// It tells how the call ended and ends itself, and time goes on before that is read.
+async fn the_last_word_is_read() {
+    let mut engine = machine(false, &[]).await;
+    engine.start(Start { bit_rate: 14_400 }).await.unwrap();
+    engine.hang_up().await.unwrap();
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        engine.tick().await.unwrap();
+    }
+    while !matches!(engine.told().await.unwrap(), Told::Ended { .. }) {}
+    assert!(engine.told().await.is_err(), "a machine that has ended tells something");
 }
 
 async fn free_port() -> SocketAddr {

@@ -93,15 +93,13 @@ impl Engine {
         let input = child.stdin.take().ok_or_else(none)?;
         let output = BufReader::new(child.stdout.take().ok_or_else(none)?);
         let mut engine = Self { input, output, frame: Vec::new(), _child: child };
-        // What it says goes before what cannot be said to it: it says why.
-        let told = async {
-            let json = serde_json::to_vec(task).map_err(std::io::Error::other)?;
-            engine.tell(Kind::Task, &json).await?;
-            if task.sends { engine.tell(Kind::File, pages).await } else { Ok(()) }
+        let json = serde_json::to_vec(task).map_err(std::io::Error::other)?;
+        engine.tell(Kind::Task, &json).await?;
+        if task.sends {
+            engine.tell(Kind::File, pages).await?;
         }
-        .await;
         match timeout(PATIENCE, engine.frame()).await {
-            Ok(Ok((Kind::Ready, _))) => told.map(|()| engine),
+            Ok(Ok((Kind::Ready, _))) => Ok(engine),
             Ok(Ok((Kind::Failed, words))) => {
                 Err(EngineError::None(String::from_utf8_lossy(&words).into_owned()))
             }
@@ -189,10 +187,13 @@ impl Engine {
         }
     }
 
+    /// Tells it something. A machine that has ended cannot be told anything, which is no error
+    /// here: what it told last says how it ended, and may not have been read yet.
     async fn tell(&mut self, kind: Kind, octets: &[u8]) -> Result<(), EngineError> {
         let mut frame = kind.head(octets.len()).to_vec();
         frame.extend_from_slice(octets);
         match timeout(PATIENCE, self.input.write_all(&frame)).await {
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             Ok(written) => Ok(written?),
             Err(_) => Err(EngineError::Gone(std::io::ErrorKind::TimedOut.into())),
         }
