@@ -116,14 +116,16 @@ pub fn place(page: &mut Bitmap, shades: &Shades, subject: Subject, left: usize, 
 
 /// The dots of a square's row that are darker than `threshold`, the first in the highest bit.
 fn darker(dots: &[u8], threshold: u8) -> u16 {
-    let (octets, rest) = dots.as_chunks::<8>();
-    let bit = |at: usize, dot: u8| u16::from(dot < threshold) << (SQUARE - 1 - at);
-    let mut black = 0;
-    for (number, octet) in octets.iter().enumerate() {
-        black |= (0..8).map(|at| bit(number * 8 + at, octet[at])).sum::<u16>();
+    let mask = |dots: &[u8]| {
+        let bits = dots.iter().enumerate();
+        bits.fold(0_u16, |mask, (at, dot)| mask | (u16::from(*dot < threshold) << at))
+    };
+    // Most are whole, and with the first dot in the lowest bit one instruction compares them.
+    match <&[u8; SQUARE]>::try_from(dots) {
+        Ok(dots) => mask(dots),
+        Err(_) => mask(&dots[..dots.len().min(SQUARE)]),
     }
-    let after = octets.len() * 8;
-    rest.iter().enumerate().map(|(at, dot)| bit(after + at, *dot)).sum::<u16>() | black
+    .reverse_bits()
 }
 
 /// The same of a square's row that is dithered; `start` is its first column.
